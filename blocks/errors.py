@@ -1,0 +1,182 @@
+"""Every error this project raises on purpose.
+
+```
+CampaignError                      foreseeable: shown as one line, never as a traceback
+├── InvalidInput                   the CSV, an input or an option is wrong; nothing was spent       (exit 2)
+├── BudgetRefused                  the cap or --frozen does not allow it; nothing more was spent    (exit 3)
+├── NeedsPerson                    an attempt of unknown fate, a flagged picture                    (exit 5)
+├── Stopped                        the run is ending (interrupt, refusing account)
+├── LedgerUnusable                 locked, damaged, read-only or from a newer version
+├── StoreUnusable                  the asset store cannot keep what would be paid for
+├── MediaError                     bytes that are not the picture or clip they should be
+│   ├── NotDecodable                   another type, truncated, HTML, a decompression bomb
+│   └── MediaOutOfLimits               decodable, but outside what the model takes
+├── FetchRefused                   a URL we do not follow: not https, private address, too large, too slow
+└── ServiceError                   what the service, or the way to it, answered
+    ├── Terminal                       asking again cannot help
+    │   ├── AccountRefused                 key, credit, permission: stops all new spending          (exit 4)
+    │   ├── RequestRefused                 a parameter or an input is not accepted
+    │   ├── NotFound                       no such prediction, upload or output (any more)
+    │   └── PredictionFailed               the prediction ended without outputs
+    │       └── Moderated                      the service's moderation refused it
+    ├── Transient                      asking again may help, and costs nothing
+    │   ├── RateLimited                    429; not created
+    │   ├── Unreachable                    no connection was made, so nothing was sent
+    │   ├── Unavailable                    5xx, gateway page, broken reply to a call that is safe to repeat
+    │   ├── InputNotFetched                1402: the service could not read an input; upload it again
+    │   └── ServerSideFailure              5000, 5003, 5004: the prediction failed for the service's own reasons
+    └── OutcomeUnknown                 a POST that may have been accepted: never sent again blindly
+```
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class CampaignError(Exception):
+    """Foreseeable: its text is written for the person who reads it and says what to do next."""
+
+
+@dataclass(frozen=True, order=True)
+class Problem:
+    """One thing that is wrong in a campaign file. ``line`` counts as an editor does; the header is 1."""
+
+    file: str
+    line: int
+    column: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.column}: {self.message}"
+
+
+class InvalidInput(CampaignError):  # noqa: N818 - named for what it says, like all of this tree
+    """The campaign cannot start; carries every problem at once."""
+
+    def __init__(self, message: str, problems: tuple[Problem, ...] = ()) -> None:
+        super().__init__(message)
+        self.problems = problems
+
+
+class BudgetRefused(CampaignError):  # noqa: N818 - see above
+    pass
+
+
+class NeedsPerson(CampaignError):  # noqa: N818 - see above
+    pass
+
+
+class Stopped(CampaignError):  # noqa: N818 - see above
+    pass
+
+
+class LedgerUnusable(CampaignError):  # noqa: N818 - see above
+    pass
+
+
+class StoreUnusable(CampaignError):  # noqa: N818 - see above
+    pass
+
+
+class MediaError(CampaignError):
+    pass
+
+
+class NotDecodable(MediaError):
+    pass
+
+
+class MediaOutOfLimits(MediaError):
+    """Says every limit that is broken, with what would be right."""
+
+    def __init__(self, reasons: tuple[str, ...]) -> None:
+        super().__init__("; ".join(reasons))
+        self.reasons = reasons
+
+
+class FetchRefused(CampaignError):  # noqa: N818 - see above
+    def __init__(self, message: str, *, url: str = "", path: Path | None = None) -> None:
+        super().__init__(message)
+        self.url = url
+        self.path = path
+
+
+class ServiceError(CampaignError):
+    """``status`` is the HTTP status where there was one, ``code`` the service's own number where it gave one."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        code: int | None = None,
+        prediction_id: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.prediction_id = prediction_id
+
+
+class Terminal(ServiceError):
+    pass
+
+
+class AccountRefused(Terminal):
+    pass
+
+
+class RequestRefused(Terminal):
+    pass
+
+
+class NotFound(Terminal):
+    pass
+
+
+class PredictionFailed(Terminal):
+    pass
+
+
+class Moderated(PredictionFailed):
+    pass
+
+
+class Transient(ServiceError):
+    """``retry_after`` is in seconds, where the service asked for a wait."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        retry_after: float | None = None,
+        status: int | None = None,
+        code: int | None = None,
+        prediction_id: str | None = None,
+    ) -> None:
+        super().__init__(message, status=status, code=code, prediction_id=prediction_id)
+        self.retry_after = retry_after
+
+
+class RateLimited(Transient):
+    pass
+
+
+class Unreachable(Transient):
+    pass
+
+
+class Unavailable(Transient):
+    pass
+
+
+class InputNotFetched(Transient):
+    pass
+
+
+class ServerSideFailure(Transient):
+    pass
+
+
+class OutcomeUnknown(ServiceError):
+    pass

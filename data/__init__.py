@@ -1,0 +1,1 @@
+"""The sample campaign and the dated price lists."""

@@ -1,0 +1,1 @@
+"""What runs: the campaign, and the command line that starts it."""

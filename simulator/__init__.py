@@ -1,0 +1,1 @@
+"""A WaveSpeed on your laptop: the same HTTP API, with books, limits and faults. It imports nothing of the client's."""
