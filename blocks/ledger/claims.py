@@ -1,0 +1,222 @@
+"""Who may work on a piece of work: leases, and what is done already."""
+
+import uuid
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from blocks.ledger.owners import LEASE_SECONDS, Process
+from blocks.ledger.part import HeldLease, Part, attempt_from, chunks
+from blocks.ledger.records import (
+    AlreadyStored,
+    AttemptRow,
+    AttemptState,
+    Busy,
+    Claim,
+    GenerationWork,
+    Granted,
+    HeldForPerson,
+    StoredAsset,
+    StoredGeneration,
+)
+from blocks.ledger.tables import assets, attempts, generation_assets, generations, owners
+
+_RESUMABLE = (
+    AttemptState.RESERVED,
+    AttemptState.INTENT,
+    AttemptState.UNKNOWN,
+    AttemptState.SUBMITTED,
+    AttemptState.COMPLETED,
+)
+
+
+class Claims(Part):
+    def find_stored(self, keys: Iterable[str]) -> dict[str, StoredGeneration]:
+        """Those of the keys that are paid for and kept, by key. Whether the files still exist, the store knows."""
+        with self._database.read() as connection:
+            return _find_stored(connection, keys)
+
+    def find_held(self, keys: Iterable[str]) -> dict[str, AttemptRow]:
+        """The attempts among these pieces of work that wait for a person, by key."""
+        with self._database.read() as connection:
+            return _find_attempts(connection, keys, (AttemptState.HELD,))
+
+    def find_resumable(self, keys: Iterable[str]) -> dict[str, AttemptRow]:
+        """The attempts among these pieces of work that were begun and have not ended, by key."""
+        with self._database.read() as connection:
+            return _find_attempts(connection, keys, _RESUMABLE)
+
+    def claim(self, work: GenerationWork, *, owner: str, run_id: str) -> Claim:
+        """Takes the lease on a piece of work, where nobody alive has it and there is something to do.
+
+        Leases are a key's, not a process's: of two tasks of one process, too, only one is granted it. Give it
+        back with ``release`` (in a ``finally``); ``stored`` gives it back by itself. After Busy, ask again.
+        """
+        # Most who ask while another works only want to hear that it goes on: that needs no writing.
+        with self._database.read() as connection:
+            answer = self._look(connection, work.key, owner)
+        if answer is not None:
+            return answer
+        token = uuid.uuid4().hex
+        with self._database.write() as connection:
+            now = self._database.now(connection)
+            self._database.insert_missing(connection, generations, [_new_generation(work, now)])
+            self._locked_generation(connection, work.key)
+            answer = self._look(connection, work.key, owner)
+            if answer is not None:
+                return answer
+            connection.execute(
+                sa.update(generations)
+                .where(generations.c.key == work.key)
+                .values(lease_owner=owner, lease_token=token, leased_at=now)
+            )
+            attempt = _find_attempts(connection, [work.key], _RESUMABLE).get(work.key)
+        self._leases[work.key] = HeldLease(owner, token)
+        return Granted(attempt)
+
+    def release(self, key: str, owner: str) -> None:
+        """Gives the lease back. Does nothing where it is another's, or was given back already."""
+        lease = self._leases.get(key)
+        if lease is None or lease.owner != owner:
+            return
+        with self._database.write() as connection:
+            connection.execute(
+                sa.update(generations)
+                .where(generations.c.key == key, generations.c.lease_token == lease.token)
+                .values(lease_owner=None, lease_token=None, leased_at=None)
+            )
+        self._leases.pop(key, None)
+
+    def collect_again(self, key: str) -> AttemptRow | None:
+        """The stored bytes are gone or damaged: the work is open again.
+
+        Its attempt, where the service may still have the outputs, is ``completed`` once more, to be downloaded
+        again free of charge; that attempt is returned.
+        """
+        with self._database.write() as connection:
+            generation = self._locked_generation(connection, key)
+            if generation.state == "stored":
+                connection.execute(
+                    sa.update(generations)
+                    .where(generations.c.key == key)
+                    .values(state="open", stored_at=None, stored_by_run=None)
+                )
+                newest = (
+                    sa.select(sa.func.max(attempts.c.number))
+                    .where(attempts.c.generation_key == key, attempts.c.state == AttemptState.STORED)
+                    .scalar_subquery()
+                )
+                connection.execute(
+                    sa.update(attempts)
+                    .where(attempts.c.generation_key == key, attempts.c.number == newest)
+                    .values(state=AttemptState.COMPLETED, stored_at=None)
+                )
+            return _find_attempts(connection, [key], _RESUMABLE).get(key)
+
+    def _look(self, connection: sa.Connection, key: str, owner: str) -> Claim | None:
+        """None: the lease can be had."""
+        row = connection.execute(
+            sa.select(generations.c.state, generations.c.lease_token, owners)
+            .select_from(generations.outerjoin(owners, generations.c.lease_owner == owners.c.id))
+            .where(generations.c.key == key)
+        ).one_or_none()
+        now = self._database.now(connection)
+        if row is not None and row.state == "stored":
+            return AlreadyStored(_find_stored(connection, [key])[key])
+        if row is not None and (held := _find_attempts(connection, [key], (AttemptState.HELD,)).get(key)):
+            return HeldForPerson(held)
+        until = lease_end(row, now) if row is not None else None
+        if row is not None and until is not None:
+            return Busy(row.id, until)
+        if key in self._leases:
+            # Another task of this process believes that it has the lease, and has not noticed its loss yet.
+            return Busy(owner, now + timedelta(seconds=LEASE_SECONDS))
+        return None
+
+
+def lease_end(row: sa.Row[Any], now: datetime) -> datetime | None:
+    """When the lease of a generation's row, joined with its owner, runs out; None where there is none alive."""
+    if row.lease_token is None or row.heartbeat_at is None:
+        return None
+    until: datetime = row.heartbeat_at + timedelta(seconds=LEASE_SECONDS)
+    if until <= now or Process(row.host, row.pid, row.process_start).is_dead():
+        return None
+    return until
+
+
+def _new_generation(work: GenerationWork, now: datetime) -> dict[str, Any]:
+    return {
+        "key": work.key,
+        "service": work.service,
+        "provider": work.provider,
+        "model": work.model,
+        "stage": work.stage,
+        "request": work.request,
+        "inputs": [{"role": one.role, "sha256": one.sha256} for one in work.inputs],
+        "take": work.take,
+        "prompt": work.prompt,
+        "state": "open",
+        "created_at": now,
+    }
+
+
+def _find_attempts(
+    connection: sa.Connection, keys: Iterable[str], states: tuple[AttemptState, ...]
+) -> dict[str, AttemptRow]:
+    """At most one attempt a key is alive; the database sees to that."""
+    found: dict[str, AttemptRow] = {}
+    for chunk in chunks(keys):
+        query = sa.select(attempts).where(attempts.c.generation_key.in_(chunk), attempts.c.state.in_(states))
+        for row in connection.execute(query):
+            found[row.generation_key] = attempt_from(row)
+    return found
+
+
+def _find_stored(connection: sa.Connection, keys: Iterable[str]) -> dict[str, StoredGeneration]:
+    found: dict[str, StoredGeneration] = {}
+    for chunk in chunks(keys):
+        kept: dict[str, list[StoredAsset]] = {}
+        query = (
+            sa.select(generation_assets.c.generation_key, generation_assets.c.flagged_nsfw, assets)
+            .join(assets, generation_assets.c.sha256 == assets.c.sha256)
+            .where(generation_assets.c.generation_key.in_(chunk))
+            .order_by(generation_assets.c.generation_key, generation_assets.c.position)
+        )
+        for row in connection.execute(query):
+            kept.setdefault(row.generation_key, []).append(_asset(row))
+        ids: dict[str, str] = {}
+        made = (
+            sa.select(attempts.c.generation_key, attempts.c.prediction_id)
+            .where(attempts.c.generation_key.in_(chunk), attempts.c.state == AttemptState.STORED)
+            .order_by(attempts.c.number)
+        )
+        for row in connection.execute(made):
+            ids[row.generation_key] = row.prediction_id
+        stored = sa.select(generations).where(generations.c.key.in_(chunk), generations.c.state == "stored")
+        for row in connection.execute(stored):
+            found[row.key] = StoredGeneration(
+                key=row.key,
+                model=row.model,
+                stage=row.stage,
+                assets=tuple(kept.get(row.key, ())),
+                stored_at=row.stored_at,
+                stored_by_run=row.stored_by_run,
+                prediction_id=ids.get(row.key),
+            )
+    return found
+
+
+def _asset(row: sa.Row[Any]) -> StoredAsset:
+    return StoredAsset(
+        sha256=row.sha256,
+        media_type=row.media_type,
+        bytes=row.bytes,
+        width=row.width,
+        height=row.height,
+        duration_seconds=row.duration_seconds,
+        frames_per_second=row.frames_per_second,
+        has_sound=row.has_sound,
+        flagged_nsfw=row.flagged_nsfw,
+    )

@@ -1,0 +1,206 @@
+"""The ledger's connection: engines, transactions, one clock, and database errors in words for people."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
+
+from blocks.errors import LedgerUnusable
+
+Clock = Callable[[], datetime]
+
+
+class Database:
+    """One ledger's database. ``place`` names it for people, without a password.
+
+    ``clock`` replaces the ledger's clock in tests.
+    """
+
+    def __init__(self, url: URL, *, busy_seconds: float, clock: Clock | None) -> None:
+        self.url = url
+        self.is_sqlite = url.get_backend_name() == "sqlite"
+        self.place = (url.database or "") if self.is_sqlite else url.render_as_string(hide_password=True)
+        self._clock = clock
+        self.engine = _sqlite_engine(url, busy_seconds) if self.is_sqlite else _postgresql_engine(url)
+
+    @property
+    def path(self) -> Path:
+        """The SQLite file."""
+        return Path(self.url.database or "").absolute()
+
+    @contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """One snapshot (PostgreSQL: one a statement); waits for no writer."""
+        with self._in_words(), self.engine.connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        """One transaction, on disk when the block has been left. SQLite has one writer at a time."""
+        with self._in_words(), self.engine.connect() as connection:
+            connection.execution_options(ledger_begin="BEGIN IMMEDIATE")
+            with connection.begin():
+                yield connection
+
+    @contextmanager
+    def outside_transactions(self) -> Iterator[sa.Connection]:
+        """For the one statement of SQLite that cannot stand in a transaction."""
+        with self._in_words(), self.engine.connect() as connection:
+            connection.execution_options(ledger_begin="")
+            yield connection
+
+    def now(self, connection: sa.Connection) -> datetime:
+        """The ledger's clock: the database server's where several machines share it, else this machine's."""
+        if self._clock is not None:
+            return self._clock()
+        if self.is_sqlite:
+            return datetime.now(UTC)
+        moment: datetime = connection.execute(sa.select(sa.func.clock_timestamp())).scalar_one()
+        return moment.astimezone(UTC)
+
+    def insert_missing(self, connection: sa.Connection, table: sa.Table, rows: list[dict[str, Any]]) -> None:
+        """Inserts the rows whose primary key is not there yet."""
+        if rows:
+            insert = sqlite.insert(table) if self.is_sqlite else postgresql.insert(table)
+            connection.execute(insert.on_conflict_do_nothing(), rows)
+
+    @contextmanager
+    def _in_words(self) -> Iterator[None]:
+        try:
+            yield
+        except IntegrityError:
+            raise  # a constraint did its work: the caller knows which and why
+        except DBAPIError as error:
+            raise LedgerUnusable(explain(error, self.place, is_sqlite=self.is_sqlite)) from error
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+def parse_url(url: str) -> URL:
+    """The ledger's address as SQLAlchemy has it. Raises LedgerUnusable where it is no such address."""
+    try:
+        parsed = sa.make_url(url)
+        backend = parsed.get_backend_name()
+        if backend == "postgresql":
+            return parsed.set(drivername="postgresql+psycopg")
+        if backend == "sqlite" and parsed.database and parsed.database != ":memory:":
+            return parsed.set(drivername="sqlite")
+    except (ArgumentError, NoSuchModuleError, ValueError) as error:
+        raise LedgerUnusable(_BAD_ADDRESS) from error
+    raise LedgerUnusable(_BAD_ADDRESS)
+
+
+# The address is not repeated: it may hold a password.
+_BAD_ADDRESS = (
+    "CAMPAIGN_LEDGER_URL is not the address of a ledger: right would be sqlite:///folder/ledger.sqlite3 "
+    "or postgresql+psycopg://user@host/database"
+)
+
+
+def _sqlite_engine(url: URL, busy_seconds: float) -> sa.Engine:
+    engine = sa.create_engine(
+        url,
+        connect_args={"timeout": busy_seconds},
+        json_serializer=json.dumps,
+        hide_parameters=True,
+        max_overflow=-1,
+    )
+
+    @sa.event.listens_for(engine, "connect")
+    def _prepare(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # the driver would begin transactions by its own rules
+        connection.execute("PRAGMA foreign_keys=ON")
+        connection.execute("PRAGMA synchronous=FULL")  # in WAL mode anything less may lose the last commits
+
+    @sa.event.listens_for(engine, "begin")
+    def _begin(connection: sa.Connection) -> None:
+        # A transaction that reads first and then writes could find another writer in its way only when
+        # it writes; one that begins IMMEDIATE waits its turn at the start.
+        statement = connection.get_execution_options().get("ledger_begin", "BEGIN")
+        if statement:
+            connection.exec_driver_sql(statement)
+
+    return engine
+
+
+def _postgresql_engine(url: URL) -> sa.Engine:
+    engine = sa.create_engine(
+        url,
+        connect_args={"connect_timeout": 10},
+        json_serializer=json.dumps,
+        hide_parameters=True,
+        isolation_level="READ COMMITTED",
+        max_overflow=-1,
+        pool_pre_ping=True,
+    )
+
+    @sa.event.listens_for(engine, "connect")
+    def _prepare(connection: Any, _record: Any) -> None:
+        with connection.cursor() as cursor:
+            # A server may be set up to acknowledge commits that are not on disk yet.
+            cursor.execute("SET synchronous_commit = on")
+            cursor.execute("SET lock_timeout = '30s'")
+        connection.commit()
+
+    return engine
+
+
+_SQLITE_REASONS = (
+    ("SQLITE_BUSY", "is locked by another program; end it, or wait and run the command again"),
+    ("SQLITE_LOCKED", "is locked by another program; end it, or wait and run the command again"),
+    ("SQLITE_CORRUPT", "is damaged; restore it from a backup, then run `campaign reconcile`"),
+    (
+        "SQLITE_NOTADB",
+        "is damaged or no ledger at all; restore it from a backup or correct CAMPAIGN_LEDGER_URL",
+    ),
+    ("SQLITE_READONLY", "is read-only; make the file and its folder writable"),
+    ("SQLITE_PERM", "may not be used by this user; make the file and its folder writable"),
+    ("SQLITE_CANTOPEN", "cannot be opened; make sure that its folder exists and that both can be written"),
+    ("SQLITE_FULL", "has no room: the disk is full; free some space and run the command again"),
+    (
+        "SQLITE_IOERR",
+        "cannot be read or written: the disk reports an error; check it, then run the command again",
+    ),
+    (
+        "SQLITE_ERROR",
+        "does not have the tables of a ledger; restore it from a backup or correct CAMPAIGN_LEDGER_URL",
+    ),
+)
+_POSTGRESQL_REASONS = (
+    ("28", "refuses this user or password; correct CAMPAIGN_LEDGER_URL"),
+    ("3D", "does not exist; create the database or correct CAMPAIGN_LEDGER_URL"),
+    ("25006", "is read-only; connect to the primary server"),
+    ("42501", "does not let this user create or change tables; grant it that"),
+    ("42P07", "already holds other tables of the same name; give the ledger a database or schema of its own"),
+    ("42", "does not have the tables of a ledger; give the ledger a database or schema of its own"),
+    ("53100", "has no room: the server's disk is full; free some space and run the command again"),
+    ("55P03", "is locked by another program; end it, or wait and run the command again"),
+    ("40", "could not finish a transaction beside another one; run the command again"),
+    ("XX", "is damaged; restore it from a backup, then run `campaign reconcile`"),
+)
+
+
+def explain(error: DBAPIError, place: str, *, is_sqlite: bool) -> str:
+    """One sentence: which ledger, what is wrong, what to do; the driver's own words at the end."""
+    cause = error.orig
+    own_words = " ".join(str(cause).split())
+    if is_sqlite:
+        code = getattr(cause, "sqlite_errorname", None) or ""
+        reasons, fallback = (
+            _SQLITE_REASONS,
+            "cannot be used; make sure that it is a ledger and can be written",
+        )
+    else:
+        code = getattr(cause, "sqlstate", None) or ""
+        reasons = _POSTGRESQL_REASONS
+        fallback = "cannot be reached; make sure that the server runs, then run the command again"
+    advice = next((text for start, text in reasons if code.startswith(start)), fallback)
+    return f"the ledger {place} {advice} ({own_words})"

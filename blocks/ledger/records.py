@@ -1,0 +1,262 @@
+"""What the ledger takes and gives: plain frozen records, no database in sight.
+
+Money is whole millionths of a dollar, moments are aware and UTC, durations are seconds.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+from blocks.errors import BudgetRefused, CampaignError
+from blocks.money import dollars_text
+
+
+class AttemptState(StrEnum):
+    """``reserved → intent → submitted → completed → stored``, and what lies beside that road."""
+
+    RESERVED = "reserved"  # the budget holds its worst-case price; nothing was sent
+    INTENT = "intent"  # on disk; the POST may be under way
+    SUBMITTED = "submitted"  # the prediction's id is known
+    COMPLETED = "completed"  # the outputs' addresses are known
+    STORED = "stored"  # verified bytes are in the asset store
+    UNKNOWN = "unknown"  # the POST may or may not have been accepted
+    FAILED = "failed"  # the prediction, or the request for it, ended without outputs
+    HELD = "held"  # a person must look
+    WITHDRAWN = "withdrawn"  # nothing was sent; the reservation is released
+
+
+class IllegalTransition(RuntimeError):  # noqa: N818 - named for what it says
+    """A step that an attempt in its state cannot take: a mistake in the program."""
+
+
+class LeaseLost(CampaignError):  # noqa: N818 - named for what it says
+    """Another process has taken the work over. Claim it again: most likely it waits for the other's result."""
+
+
+class CapReached(BudgetRefused):
+    """The cap does not cover the worst case. All amounts in millionths of a dollar.
+
+    While ``reserved`` is more than zero, waiting for work in flight to be settled may free some of it.
+    """
+
+    def __init__(self, *, cap: int, charged: int, reserved: int, wanted: int, per_day: bool) -> None:
+        self.cap = cap
+        self.charged = charged
+        self.reserved = reserved
+        self.wanted = wanted
+        self.per_day = per_day
+        period = "a day" if per_day else "of this run"
+        super().__init__(
+            f"the cap {period} is ${dollars_text(cap)}: ${dollars_text(charged)} are charged and "
+            f"${dollars_text(reserved)} reserved, which leaves too little for ${dollars_text(wanted)} more; "
+            "raise the cap or wait until more is settled"
+        )
+
+
+@dataclass(frozen=True)
+class WorkInput:
+    """One picture or clip that goes into a generation: ``image``, ``images`` or ``video``, and its bytes' hash."""
+
+    role: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class GenerationWork:
+    """One piece of work, as its key stands for it."""
+
+    key: str
+    service: str
+    provider: str
+    model: str
+    stage: str
+    request: dict[str, Any]  # every parameter as sent, inputs aside
+    inputs: tuple[WorkInput, ...]
+    take: int
+    prompt: str
+
+
+@dataclass(frozen=True)
+class StoredAsset:
+    sha256: str
+    media_type: str
+    bytes: int
+    width: int
+    height: int
+    duration_seconds: Decimal | None = None
+    frames_per_second: Decimal | None = None
+    has_sound: bool | None = None
+    flagged_nsfw: bool = False
+
+
+@dataclass(frozen=True)
+class StoredGeneration:
+    """Paid for and kept. ``assets`` are in the service's order."""
+
+    key: str
+    model: str
+    stage: str
+    assets: tuple[StoredAsset, ...]
+    stored_at: datetime
+    stored_by_run: str
+    prediction_id: str | None
+
+
+@dataclass(frozen=True)
+class AttemptRow:
+    id: int
+    generation_key: str
+    number: int  # from 1 within its generation
+    state: AttemptState
+    run_id: str
+    settled_run_id: str | None
+    service: str
+    model: str
+    prediction_id: str | None
+    estimated: int
+    reserved: int
+    charged: int | None
+    refunded: int
+    list_price: int | None
+    discounted_price: int | None
+    error_code: str | None
+    error: str | None
+    held_reason: str | None
+    owner: str
+    lease: str
+    intent_lease: str | None
+    body: dict[str, Any] | None
+    input_sha256s: tuple[str, ...]
+    outputs: tuple[str, ...]
+    nsfw: tuple[bool, ...]
+    reserved_at: datetime
+    intent_at: datetime | None
+    submitted_at: datetime | None
+    completed_at: datetime | None
+    stored_at: datetime | None
+    failed_at: datetime | None
+    held_at: datetime | None
+    unknown_at: datetime | None
+    withdrawn_at: datetime | None
+    settled_at: datetime | None
+    service_created_at: datetime | None
+    detected_at: datetime | None
+    request_timeout_s: float | None
+    queue_s: float | None
+    upload_s: float | None
+    submit_s: float | None
+    inference_s: float | None
+    detect_s: float | None
+    download_s: float | None
+    polls: int
+    # Only where attempts without an id are listed: its owner is alive and may be in the POST at this moment.
+    # Such an attempt counts among the possible makers of a prediction, but nothing may be decided about it.
+    posting: bool = False
+
+
+@dataclass(frozen=True)
+class AlreadyStored:
+    generation: StoredGeneration
+
+
+@dataclass(frozen=True)
+class Busy:
+    """Someone works on it; ask again. The lease runs out at ``until`` unless its owner's heart beats again."""
+
+    owner: str
+    until: datetime
+
+
+@dataclass(frozen=True)
+class Granted:
+    """The lease is taken. An ``attempt`` is to be resumed (``Ledger.resume``); None: reserve a new one."""
+
+    attempt: AttemptRow | None
+
+
+@dataclass(frozen=True)
+class HeldForPerson:
+    attempt: AttemptRow
+
+
+Claim = AlreadyStored | Busy | Granted | HeldForPerson
+
+
+@dataclass(frozen=True)
+class Settlement:
+    """What an attempt cost by the service's books (or by its price, until the books are read)."""
+
+    charged: int
+    refunded: int = 0
+    list_price: int | None = None
+    discounted_price: int | None = None
+
+
+@dataclass(frozen=True)
+class Adopt:
+    """The attempt made this prediction."""
+
+    attempt_id: int
+    prediction_id: str
+    service_created_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Hold:
+    attempt_id: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class SendAgain:
+    """The attempt's POST was not accepted: no prediction of it showed for the quiet period."""
+
+    attempt_id: int
+
+
+Decision = Adopt | Hold | SendAgain
+
+
+@dataclass(frozen=True)
+class RunRow:
+    id: str
+    campaign: str
+    csv_path: str
+    csv_sha256: str
+    service: str
+    provider: str
+    out: str
+    budget: int | None
+    started_at: datetime
+    ended_at: datetime | None
+    exit_status: int | None
+    flow_run_id: str | None
+
+
+@dataclass(frozen=True)
+class RunMoney:
+    """What the attempts at home in a run have cost (refunds taken off) and still hold."""
+
+    charged: int
+    reserved: int
+
+
+@dataclass(frozen=True)
+class Upload:
+    origin: str
+    sha256: str
+    url: str
+    uploaded_at: datetime
+    expires_at: datetime
+
+
+@dataclass(frozen=True)
+class UsualSeconds:
+    """How long a model's last predictions took."""
+
+    count: int
+    p10: float
+    p50: float
+    p90: float

@@ -1,0 +1,141 @@
+"""Runs: when, of which campaign, under which budget, and the record of what came of them."""
+
+import re
+import secrets
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from blocks.errors import InvalidInput
+from blocks.ledger.part import Part
+from blocks.ledger.records import RunRow, UsualSeconds
+from blocks.ledger.tables import attempts, runs
+
+_LONGEST_CAMPAIGN_NAME = 40
+# Everything about a run but its record, which is as large as the campaign.
+_ROW = [column for column in runs.c if column.name != "record"]
+_LEARNT_FROM = 200
+
+
+def new_run_id(campaign: str, now: datetime, *, simulated: bool = False) -> str:
+    """A safe file name such as ``20261121-031500-spring-a1b2``; ``now`` is UTC.
+
+    A simulated run's begins with ``simulated-``: whatever is taken out of its tables still says what it is.
+    """
+    name = re.sub(r"[^A-Za-z0-9_-]+", "-", campaign).strip("-")[:_LONGEST_CAMPAIGN_NAME].strip("-")
+    mark = "simulated-" if simulated else ""
+    return f"{mark}{now:%Y%m%d-%H%M%S}-{name or 'campaign'}-{secrets.token_hex(2)}"
+
+
+class Runs(Part):
+    def start_run(
+        self,
+        *,
+        campaign: str,
+        csv_path: str,
+        csv_sha256: str,
+        service: str,
+        provider: str,
+        out: str,
+        budget: int | None = None,
+        flow_run_id: str | None = None,
+    ) -> RunRow:
+        """A new run, with an id that no other run has. ``budget`` in millionths of a dollar; None: no cap."""
+        with self._database.write() as connection:
+            now = self._database.now(connection)
+            values = {
+                "campaign": campaign,
+                "csv_path": csv_path,
+                "csv_sha256": csv_sha256,
+                "service": service,
+                "provider": provider,
+                "out": out,
+                "budget": budget,
+                "started_at": now,
+                "flow_run_id": flow_run_id,
+            }
+            while True:
+                run_id = new_run_id(campaign, now, simulated=provider == "simulator")
+                taken = sa.select(sa.exists().where(runs.c.id == run_id))
+                if not connection.execute(taken).scalar_one():
+                    break
+            created = connection.execute(sa.insert(runs).values(id=run_id, **values).returning(*_ROW))
+            return _run(created.one())
+
+    def end_run(
+        self, run_id: str, *, exit_status: int, record_json: str | None, ended_at: datetime | None = None
+    ) -> RunRow:
+        """Closes the run. ``record_json`` is what ``campaign report`` draws its tables and page from later."""
+        with self._database.write() as connection:
+            changed = (
+                sa.update(runs)
+                .where(runs.c.id == run_id)
+                .values(
+                    exit_status=exit_status,
+                    record=record_json,
+                    ended_at=ended_at or self._database.now(connection),
+                )
+                .returning(*_ROW)
+            )
+            return _run(connection.execute(changed).one())
+
+    def runs(self) -> list[RunRow]:
+        """All runs, the newest first."""
+        with self._database.read() as connection:
+            query = sa.select(*_ROW).order_by(runs.c.started_at.desc(), runs.c.id.desc())
+            return [_run(row) for row in connection.execute(query)]
+
+    def run(self, run_id: str) -> RunRow:
+        """One run, by its id or as ``latest``. Raises InvalidInput where there is none."""
+        query = sa.select(*_ROW).order_by(runs.c.started_at.desc(), runs.c.id.desc()).limit(1)
+        if run_id != "latest":
+            query = query.where(runs.c.id == run_id)
+        with self._database.read() as connection:
+            row = connection.execute(query).one_or_none()
+        if row is not None:
+            return _run(row)
+        if run_id == "latest":
+            raise InvalidInput("there is no run yet; start one with `campaign run CSV`")
+        raise InvalidInput(f"there is no run {run_id}; `campaign runs` lists those there are")
+
+    def run_record(self, run_id: str) -> str | None:
+        """The JSON that ``end_run`` was given; None while the run has not ended."""
+        run = self.run(run_id)
+        with self._database.read() as connection:
+            record: str | None = connection.execute(
+                sa.select(runs.c.record).where(runs.c.id == run.id)
+            ).scalar_one()
+            return record
+
+    def usual_seconds(self, service: str, model: str) -> UsualSeconds | None:
+        """How long the model's last 200 predictions took; None where nothing is known yet."""
+        query = (
+            sa.select(attempts.c.inference_s)
+            .where(
+                attempts.c.service == service,
+                attempts.c.model == model,
+                attempts.c.inference_s.is_not(None),
+            )
+            .order_by(attempts.c.completed_at.desc(), attempts.c.id.desc())
+            .limit(_LEARNT_FROM)
+        )
+        with self._database.read() as connection:
+            seconds = sorted(connection.execute(query).scalars())
+        if not seconds:
+            return None
+        return UsualSeconds(
+            count=len(seconds),
+            p10=_percentile(seconds, 10),
+            p50=_percentile(seconds, 50),
+            p90=_percentile(seconds, 90),
+        )
+
+
+def _percentile(ordered: list[float], percent: int) -> float:
+    """The smallest value that at least ``percent`` of all do not exceed."""
+    return ordered[max(0, -(-len(ordered) * percent // 100) - 1)]
+
+
+def _run(row: sa.Row[Any]) -> RunRow:
+    return RunRow(**row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
