@@ -1,0 +1,284 @@
+"""The WaveSpeed client: every call that a campaign needs, and what each failure of it means for money."""
+
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import quote
+
+import anyio
+import httpx
+from pydantic import SecretStr, ValidationError
+
+from blocks.errors import Unavailable
+from blocks.money import to_millionths
+from blocks.remote import RemoteFiles
+from blocks.wavespeed.answers import BillingEntry, Quote, Upload
+from blocks.wavespeed.billings import search_billings
+from blocks.wavespeed.clock_skew import ClockSkew
+from blocks.wavespeed.connection import Connection
+from blocks.wavespeed.envelope import Answer, one_line
+from blocks.wavespeed.error_mapping import (
+    error_of_submit,
+    nothing_was_sent,
+    outcome_unknown,
+    said,
+    unreachable,
+)
+from blocks.wavespeed.prediction import Prediction
+from blocks.wavespeed.uploads import Uploader
+
+LARGEST_PAGE = 100
+# 20,000 predictions; an account has that many in seven days only where this is the wrong tool to search it
+# with.
+_MOST_PAGES = 200
+
+
+class WaveSpeedClient:
+    """The account's client; use it as ``async with WaveSpeedClient(key, url) as client``.
+
+    ``request_timeout`` bounds a whole exchange in seconds, uploads aside. Calls that are safe to repeat are
+    tried ``max_tries`` times with back-off; ``submit`` is sent once. Every call raises ServiceErrors
+    (blocks.errors). The key goes to the origin of ``base_url`` only; construction raises InvalidInput where
+    it must not go there. ``allow_private`` lets upload tickets name hosts in private networks.
+    ``transport`` replaces the network.
+    """
+
+    def __init__(
+        self,
+        api_key: SecretStr,
+        base_url: str,
+        *,
+        request_timeout: float = 60,
+        max_tries: int = 4,
+        sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
+        allow_private: bool = False,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._connection = Connection(
+            api_key,
+            base_url,
+            request_timeout=request_timeout,
+            max_tries=max_tries,
+            sleep=sleep,
+            transport=transport,
+        )
+        self._remote = RemoteFiles(
+            self._connection.base_url, allow_private=allow_private, transport=transport
+        )
+        self._uploader = Uploader(self._connection, self._remote)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        await self._remote.aclose()
+        await self._connection.aclose()
+
+    @property
+    def simulated(self) -> bool:
+        """Whether any answer so far carried the header X-Simulated."""
+        return self._connection.simulated or self._remote.simulated
+
+    @property
+    def clock(self) -> ClockSkew:
+        """How far the service's clock is from ours, as the answers so far allow."""
+        return self._connection.clock
+
+    @property
+    def requests_sent(self) -> Counter[str]:
+        """Requests by call: submit, result, history, upload_ticket, upload_put …, repeats counted."""
+        return self._connection.requests_sent
+
+    async def submit(self, model_id: str, body: Mapping[str, Any]) -> Prediction:
+        """Ask for one prediction; the request is sent at most once.
+
+        Raises RateLimited, AccountRefused, RequestRefused, Moderated, InputNotFetched (certainly not
+        created), Unreachable (certainly not sent), and OutcomeUnknown for everything else: it may exist and
+        be billed.
+        """
+        connection = self._connection
+        try:
+            answer = await connection.once("submit", "POST", quote(model_id, safe="/"), json=dict(body))
+        except (httpx.RequestError, TimeoutError) as error:
+            if nothing_was_sent(error):
+                raise unreachable(connection.host, error) from error
+            raise outcome_unknown(said(error)) from error
+        prediction = self._prediction(answer.data)
+        if prediction is None or answer.status >= 300:
+            refusal = error_of_submit(answer)
+            refusal.prediction_id = None if prediction is None else prediction.id
+            raise refusal
+        # An id is worth more than any other number of the answer: the result call says what became of it.
+        return prediction
+
+    async def result(self, prediction_id: str) -> Prediction:
+        """Return the prediction's state. Raises NotFound where the service does not know it (any more)."""
+        path = f"predictions/{quote(prediction_id, safe='')}/result"
+
+        def is_it(answer: Answer) -> bool:
+            # A failed prediction's own code may mark the whole answer as failed.
+            found = self._prediction(answer.data)
+            return found is not None and found.id == prediction_id and (answer.status < 300 or found.ended)
+
+        prediction = self._prediction(await self._connection.ask("result", "GET", path, accept=is_it))
+        if prediction is None or prediction.id != prediction_id:
+            raise Unavailable(
+                f"The service answered the question for prediction {prediction_id} with something else. "
+                "Try again later.",
+                prediction_id=prediction_id,
+            )
+        return prediction
+
+    async def history(
+        self,
+        *,
+        page: int = 1,
+        page_size: int = LARGEST_PAGE,
+        model: str | None = None,
+        status: str | None = None,
+        created_after: datetime | None = None,
+        created_before: datetime | None = None,
+    ) -> list[Prediction]:
+        """Return one page of the last seven days' predictions, newest first, as the service filters them."""
+        search: dict[str, Any] = {"page": page, "page_size": page_size}
+        if model is not None:
+            search["model"] = model
+        if status is not None:
+            search["status"] = status
+        if created_after is not None:
+            search["created_after"] = _moment_text(created_after)
+        if created_before is not None:
+            search["created_before"] = _moment_text(created_before)
+        data = await self._connection.ask("history", "POST", "predictions", json=search)
+        items = data.get("items") if isinstance(data, dict) else data
+        if items is None and isinstance(data, dict):
+            items = []
+        if not isinstance(items, list):
+            raise Unavailable("The service's history has an unknown shape. Try again later.")
+        return [found for item in items if (found := self._prediction(item)) is not None]
+
+    async def history_since(self, created_after: datetime, model: str | None = None) -> list[Prediction]:
+        """Return every prediction created at or after the moment, newest first, each once; of one model if
+        given.
+
+        The filters are applied here as well, since a service may ignore them. Raises Unavailable where the
+        history is too long to be read whole: a part of it must not pass for the whole.
+        """
+        found: dict[str, Prediction] = {}
+        for page in range(1, _MOST_PAGES + 1):
+            # Pages are read until one brings nothing new: a short page may be the service's own, smaller
+            # limit.
+            items = await self.history(page=page, model=model, created_after=created_after)
+            fresh = [item for item in items if item.id not in found]
+            found.update((item.id, item) for item in fresh)
+            past_the_moment = any(item.created_at and item.created_at < created_after for item in fresh)
+            if not fresh or past_the_moment:
+                break
+        else:
+            raise Unavailable(
+                f"The account's history since {created_after:%Y-%m-%d %H:%M} UTC is longer than "
+                f"{_MOST_PAGES * LARGEST_PAGE} predictions and was not read whole."
+            )
+        return [
+            item
+            for item in found.values()
+            if (item.created_at is None or item.created_at >= created_after)
+            and (model is None or item.model in ("", model))
+        ]
+
+    async def balance(self) -> int:
+        """Return the account's credit in millionths of a dollar."""
+        data = await self._connection.ask("balance", "GET", "balance")
+        return _dollars(data.get("balance") if isinstance(data, dict) else data, "balance")
+
+    async def price(self, model_id: str, inputs: Mapping[str, Any]) -> Quote:
+        """Return what the service would take for this request; asking is free."""
+        data = await self._connection.ask(
+            "price", "POST", "model/price", json={"model_id": model_id, "inputs": dict(inputs)}
+        )
+        if not isinstance(data, dict):
+            raise Unavailable("The service's price has an unknown shape. Try again later.")
+        price = _dollars(data.get("price"), "price")
+        discounted = data.get("discounted_price")
+        rate = data.get("discount_rate")
+        return Quote(
+            model_id=model_id,
+            price=price,
+            discounted_price=price if discounted is None else _dollars(discounted, "price"),
+            discount_rate=Decimal(rate) if isinstance(rate, int | Decimal) else None,
+            currency=str(data.get("currency") or "USD"),
+        )
+
+    async def billings(
+        self,
+        prediction_ids: Sequence[str] = (),
+        start: datetime | None = None,
+        end: datetime | None = None,
+        expected: Mapping[str, int] | None = None,
+    ) -> list[BillingEntry]:
+        """Return the account's bill, of these predictions or of a time.
+
+        ``expected`` gives prices by prediction id in millionths, by which the unit of the amounts is told.
+        """
+        return await search_billings(
+            self._connection,
+            tuple(prediction_ids),
+            start=None if start is None else _moment_text(start),
+            end=None if end is None else _moment_text(end),
+            expected=expected or {},
+        )
+
+    async def delete(self, prediction_ids: Sequence[str]) -> int:
+        """Remove predictions from the account's history; how many the service removed."""
+        data = await self._connection.ask(
+            "delete", "POST", "predictions/delete", json={"ids": list(prediction_ids)}
+        )
+        count = data.get("deleted_count") if isinstance(data, dict) else None
+        return count if isinstance(count, int) else 0
+
+    async def models(self) -> list[dict[str, Any]]:
+        """Return the service's catalogue, with the JSON schema of each model's inputs."""
+        data = await self._connection.ask("models", "GET", "models")
+        items = data.get("items", data.get("models")) if isinstance(data, dict) else data
+        if not isinstance(items, list):
+            raise Unavailable("The service's catalogue has an unknown shape. Try again later.")
+        return [item for item in items if isinstance(item, dict)]
+
+    async def upload(self, content: bytes | Path, *, filename: str, media_type: str) -> Upload:
+        """Hand an input to the service; safe to repeat. A path is read while it is sent.
+
+        Raises FetchRefused where the upload ticket names a host that must not be followed.
+        """
+        return await self._uploader.upload(content, filename=filename, media_type=media_type)
+
+    def _prediction(self, data: object) -> Prediction | None:
+        if not isinstance(data, dict):
+            return None
+        try:
+            prediction = Prediction.model_validate(data)
+        except ValidationError:
+            return None
+        text = one_line(prediction.error, secret=self._connection.key)
+        return prediction.model_copy(update={"error": text})
+
+
+def _moment_text(moment: datetime) -> str:
+    if moment.tzinfo is None:
+        raise ValueError("a moment without a time zone")
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _dollars(value: object, what: str) -> int:
+    unusable = Unavailable(f"The service's {what} is not an amount in dollars. Try again later.")
+    if isinstance(value, bool) or not isinstance(value, Decimal | int | str):
+        raise unusable
+    try:
+        return to_millionths(value)
+    except ValueError as error:
+        raise unusable from error
