@@ -1,0 +1,185 @@
+"""What the environment says: flag beats environment beats ``.env`` beats block beats default."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from blocks.errors import InvalidInput
+
+REAL_SERVICE = "https://api.wavespeed.ai"
+
+
+def _named(variable: str) -> Any:
+    """The field is read from this variable; flags and blocks give it by its own name."""
+    return AliasChoices(variable)
+
+
+class Settings(BaseSettings):
+    """Everything that can be set from outside, validated.
+
+    Durations are in seconds, amounts in US dollars as text, limits per minute.
+    """
+
+    model_config = SettingsConfigDict(
+        env_file=".env",
+        env_file_encoding="utf-8",
+        env_ignore_empty=True,
+        extra="ignore",
+        populate_by_name=True,
+        frozen=True,
+    )
+
+    api_key: SecretStr | None = Field(None, validation_alias=_named("WAVESPEED_API_KEY"))
+    base_url: str = Field(REAL_SERVICE, validation_alias=_named("WAVESPEED_BASE_URL"))
+    home: Path = Field(Path(".campaign"), validation_alias=_named("CAMPAIGN_HOME"))
+    ledger_url: SecretStr | None = Field(None, validation_alias=_named("CAMPAIGN_LEDGER_URL"))
+    max_concurrent: Annotated[int, Field(ge=1)] = Field(
+        300, validation_alias=_named("CAMPAIGN_MAX_CONCURRENT")
+    )
+    images_per_minute: Annotated[int, Field(ge=1)] = Field(
+        500, validation_alias=_named("CAMPAIGN_IMAGES_PER_MINUTE")
+    )
+    videos_per_minute: Annotated[int, Field(ge=1)] = Field(
+        500, validation_alias=_named("CAMPAIGN_VIDEOS_PER_MINUTE")
+    )
+    poll_seconds: Annotated[float, Field(gt=0)] | None = Field(
+        None, validation_alias=_named("CAMPAIGN_POLL_SECONDS")
+    )
+    request_seconds: Annotated[float, Field(gt=0)] | None = Field(
+        None, validation_alias=_named("CAMPAIGN_REQUEST_SECONDS")
+    )
+    quiet_seconds: Annotated[float, Field(ge=0)] | None = Field(
+        None, validation_alias=_named("CAMPAIGN_QUIET_SECONDS")
+    )
+    deadline_seconds: Annotated[float, Field(gt=0)] = Field(
+        3600, validation_alias=_named("CAMPAIGN_DEADLINE_SECONDS")
+    )
+    patience_seconds: Annotated[float, Field(ge=0)] = Field(
+        900, validation_alias=_named("CAMPAIGN_PATIENCE_SECONDS")
+    )
+    simulator_clock: Annotated[float, Field(gt=0)] = Field(
+        0.02, validation_alias=_named("CAMPAIGN_SIMULATOR_CLOCK")
+    )
+    allow_private_inputs: bool = Field(
+        default=False, validation_alias=_named("CAMPAIGN_ALLOW_PRIVATE_INPUTS")
+    )
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_an_address(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError("is not an address such as https://api.wavespeed.ai")
+        return value.rstrip("/")
+
+    @property
+    def embedded(self) -> bool:
+        """No key: the built-in simulator does the work."""
+        return self.api_key is None
+
+    def required_key(self) -> SecretStr:
+        """Raises InvalidInput where there is none."""
+        if self.api_key is None:
+            raise InvalidInput("there is no API key; set WAVESPEED_API_KEY or the block's API key")
+        return self.api_key
+
+    @property
+    def origin(self) -> str:
+        parts = urlsplit(self.base_url)
+        return f"{parts.scheme}://{parts.netloc}".lower()
+
+    @property
+    def service(self) -> str:
+        """The identity that keeps one service's results from serving as another's."""
+        return "simulator" if self.embedded else self.origin
+
+    @property
+    def ledger_address(self) -> str:
+        if self.ledger_url is not None:
+            return self.ledger_url.get_secret_value()
+        return f"sqlite:///{self.home.absolute() / 'ledger.sqlite'}"
+
+    @property
+    def assets(self) -> Path:
+        return self.home / "assets"
+
+    @property
+    def poll(self) -> float:
+        """Shortest time between two looks at one image prediction; the embedded simulator's clock shortens it."""
+        if self.poll_seconds is not None:
+            return self.poll_seconds
+        return max(0.1, 2 * self.simulator_clock) if self.embedded else 2.0
+
+    @property
+    def request_timeout(self) -> float:
+        """How long a submitting call may take before its outcome counts as unknown."""
+        return self.request_seconds or (20.0 if self.embedded else 60.0)
+
+    @property
+    def quiet(self) -> float:
+        """How long the history must show nothing, after the request timed out, before a POST may be sent again."""
+        if self.quiet_seconds is not None:
+            return self.quiet_seconds
+        return 2.0 if self.embedded else 30.0
+
+
+def load_settings(
+    flags: Mapping[str, Any] | None = None,
+    block: Mapping[str, Any] | None = None,
+    *,
+    env_file: str | None = ".env",
+) -> Settings:
+    """Settings from the command line's flags, the environment, ``.env`` and a named block, in this order.
+
+    Raises InvalidInput that names every variable with an unusable value.
+    """
+    lowest = {name: value for name, value in (block or {}).items() if value is not None}
+
+    class Layered(Settings):
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,
+            file_secret_settings: PydanticBaseSettingsSource,
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            del file_secret_settings  # nothing of ours is read from secret folders
+            return init_settings, env_settings, dotenv_settings, InitSettingsSource(settings_cls, lowest)
+
+    given = {name: value for name, value in (flags or {}).items() if value is not None}
+    try:
+        return Layered(_env_file=env_file, **given)
+    except ValidationError as error:
+        lines = [
+            f"{'.'.join(str(part) for part in problem['loc'])}: {_plain(problem['msg'])}"
+            for problem in error.errors(include_input=False, include_url=False)
+        ]
+        raise InvalidInput("the settings cannot be used:\n" + "\n".join(lines)) from None
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"{env_file} is not UTF-8 text; save it as UTF-8") from error
+
+
+def _plain(message: str) -> str:
+    return message.removeprefix("Value error, ")
+
+
+def point_prefect_home(settings: Settings) -> Path:
+    """Where Prefect keeps its own files; must run before Prefect is first imported."""
+    home = os.environ.get("PREFECT_HOME")
+    if home:
+        return Path(home).expanduser()
+    chosen = (settings.home / "prefect").absolute()
+    os.environ["PREFECT_HOME"] = str(chosen)
+    return chosen

@@ -1,0 +1,1 @@
+"""Dated price lists of the service: prices are data, never constants."""

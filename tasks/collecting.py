@@ -1,0 +1,195 @@
+"""From a prediction's id to verified bytes in the asset store. Nothing here costs money, so all of it may be repeated."""
+
+import asyncio
+import time
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+from blocks.errors import (
+    CampaignError,
+    FetchRefused,
+    InputNotFetched,
+    NotDecodable,
+    NotFound,
+    PredictionFailed,
+    ServiceError,
+    Transient,
+    Unavailable,
+)
+from blocks.ledger import AttemptRow, AttemptState, StoredAsset
+from blocks.media import decode_clip_fully, decode_picture_fully
+from blocks.wavespeed import Prediction
+from tasks.record import AssetRecord
+from tasks.stopwatch import Stopwatch
+from tasks.uploading import forget_uploads
+from tasks.work import StageWork
+from tasks.workbench import Workbench
+
+# The largest outputs seen are 4k pictures of some 40 MB and clips of 10 s; a service gone wrong must not fill the disk.
+LARGEST_BYTES = {"image": 200_000_000, "video": 1_000_000_000}
+DOWNLOAD_SECONDS = 600.0
+TRIES = 4
+TRY_AGAIN_SECONDS = 0.5
+
+
+class CollectingFailed(CampaignError):  # noqa: N818 - named for what it says
+    """An output that is paid for could not be had in this run; its attempt stays ``completed``."""
+
+
+async def await_end(bench: Workbench, work: StageWork, attempt: AttemptRow, watch: Stopwatch) -> Prediction:
+    """The prediction, completed. Raises what ``Prediction.raise_for_outcome`` does, DeadlinePassed or Stopped."""
+    assert attempt.prediction_id is not None  # only attempts that have one come here
+    if attempt.state is AttemptState.COMPLETED:
+        # Addresses may have changed or expired since they were written down.
+        return await bench.client.result(attempt.prediction_id)
+    age = (datetime.now(UTC) - attempt.submitted_at).total_seconds() if attempt.submitted_at else 0.0
+    try:
+        watched = await bench.watch.wait(
+            attempt.prediction_id,
+            work.model,
+            kind=work.kind,
+            submitted_at_monotonic=time.monotonic() - max(0.0, age),
+            deadline_seconds=bench.settings.deadline_seconds,
+            created_at=attempt.service_created_at,
+            stop=bench.stop.interrupted,
+        )
+    except NotFound as error:
+        cost = await bench.settlement.cost_of(attempt)
+        await bench.ask(
+            bench.ledger.failed,
+            attempt.id,
+            code="gone",
+            message=str(error),
+            run_id=bench.run_id,
+            settlement=cost,
+        )
+        raise
+    watch.polls += watched.polls
+    prediction = watched.prediction
+    if prediction.inference_seconds is not None:
+        watch.add("inference_s", prediction.inference_seconds)
+    watch.add("detect_s", watched.detect_seconds)
+    try:
+        prediction.raise_for_outcome()
+    except ServiceError as error:
+        cost = await bench.settlement.cost_of(attempt)
+        await bench.ask(
+            bench.ledger.failed,
+            attempt.id,
+            code=str(error.code or prediction.status),
+            message=str(error),
+            run_id=bench.run_id,
+            polls=watched.polls,
+            settlement=cost,
+        )
+        if isinstance(error, InputNotFetched):
+            await forget_uploads(bench, work)
+        raise
+    await bench.ask(
+        bench.ledger.completed,
+        attempt.id,
+        outputs=prediction.outputs,
+        nsfw=prediction.has_nsfw_contents,
+        inference_s=prediction.inference_seconds,
+        detect_s=watched.detect_seconds,
+        detected_at=watched.detected_at,
+        polls=watched.polls,
+    )
+    return prediction
+
+
+async def collect(
+    bench: Workbench, work: StageWork, attempt: AttemptRow, prediction: Prediction, watch: Stopwatch
+) -> tuple[AssetRecord, ...]:
+    """Every output, decoded to the last frame and kept, in the service's order.
+
+    Raises Transient or NotDecodable where an output could not be had now (the attempt stays ``completed``, and the
+    next run collects it free of charge), PredictionFailed where it has expired for good.
+    """
+    # The bill is read while the outputs are downloaded.
+    cost = asyncio.create_task(bench.settlement.cost_of(attempt))
+    try:
+        with watch.step("download_s"):
+            kept = await asyncio.gather(
+                *(_collect_one(bench, work, prediction, number) for number in range(len(prediction.outputs)))
+            )
+        settlement = await cost
+    finally:
+        cost.cancel()
+    flags = prediction.has_nsfw_contents
+    assets = [
+        StoredAsset(**{**facts, "flagged_nsfw": number < len(flags) and flags[number]})
+        for number, facts in enumerate(kept)
+    ]
+    await bench.ask(
+        bench.ledger.stored,
+        attempt.id,
+        assets,
+        download_s=watch.seconds("download_s"),
+        run_id=bench.run_id,
+        settlement=settlement,
+    )
+    return tuple(as_record(asset) for asset in assets)
+
+
+def as_record(asset: StoredAsset) -> AssetRecord:
+    """As it stands in a run's record; its place in the run's folder is decided there."""
+    return AssetRecord(path="", **asdict(asset))
+
+
+async def _collect_one(
+    bench: Workbench, work: StageWork, prediction: Prediction, number: int
+) -> dict[str, object]:
+    for attempt in range(1, TRIES + 1):
+        bench.stop.check()
+        path = bench.store.incoming_path()
+        try:
+            fetched = await bench.remote.fetch(
+                prediction.outputs[number],
+                path,
+                max_bytes=LARGEST_BYTES[work.kind],
+                max_seconds=DOWNLOAD_SECONDS,
+            )
+            async with bench.decodes_at_once:
+                facts = await asyncio.to_thread(_decoded, work, path)
+            sha256, size = await asyncio.to_thread(bench.store.keep, path, expected_sha256=fetched.sha256)
+        except (NotFound, NotDecodable, Transient, FetchRefused) as error:
+            if attempt == TRIES:
+                raise _collectable(error, prediction.id) from error
+            await bench.stop.sleep(TRY_AGAIN_SECONDS * 2**attempt)
+            # The address may have expired, or the output may have been replaced: the service is asked again.
+            prediction = await bench.client.result(prediction.id)
+            if number >= len(prediction.outputs):
+                raise PredictionFailed(
+                    f"prediction {prediction.id} shows fewer outputs than before", prediction_id=prediction.id
+                ) from error
+        else:
+            return {"sha256": sha256, "bytes": size, **facts}
+        finally:
+            path.unlink(missing_ok=True)
+    raise AssertionError("the last try returns or raises")
+
+
+def _collectable(error: Exception, prediction_id: str) -> Exception:
+    hint = (
+        "it is paid for; run the command again to collect it free of charge (the service keeps it for 7 days)"
+    )
+    if isinstance(error, Transient):
+        return Unavailable(f"{error}; {hint}", prediction_id=prediction_id)
+    return CollectingFailed(f"{error}; {hint}")
+
+
+def _decoded(work: StageWork, path: Path) -> dict[str, object]:
+    if work.kind == "image":
+        picture = decode_picture_fully(path)
+        return {"media_type": picture.media_type, "width": picture.width, "height": picture.height}
+    clip = decode_clip_fully(path)
+    return {
+        "media_type": clip.media_type,
+        "width": clip.width,
+        "height": clip.height,
+        "duration_seconds": clip.duration_seconds,
+        "frames_per_second": clip.frames_per_second,
+        "has_sound": clip.has_sound,
+    }
