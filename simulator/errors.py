@@ -1,0 +1,27 @@
+"""What can go wrong with the simulator itself; what its service answers is in ``envelope``."""
+
+from pathlib import Path
+
+
+class SimulatorError(Exception):
+    """Foreseeable: its text is for the person who started the simulator."""
+
+
+class FaultsInvalid(SimulatorError):  # noqa: N818 - named for what it says, like all here
+    """The fault file does not say what it should; the text lists every problem, one a line."""
+
+
+class HomeInUse(SimulatorError):  # noqa: N818 - see above
+    """Another simulator keeps its books in this folder; ``url`` is where it answers, where that is known."""
+
+    def __init__(self, home: Path, url: str | None) -> None:
+        where = f" and answers at {url}" if url else ""
+        super().__init__(
+            f"another simulator keeps its books in {home}{where}: use that one, stop it, or choose another folder"
+        )
+        self.home = home
+        self.url = url
+
+
+class BooksUnusable(SimulatorError):  # noqa: N818 - see above
+    """The simulator's books cannot be opened, or were written by another version."""

@@ -1,0 +1,120 @@
+"""The colour part of a look, as formulas over luma (0…1) and two colour differences (-0.5…0.5).
+
+Pictures get it as one three-dimensional table over red, green and blue, clips as small tables over the planes that
+their frames already have; both are made from the same formulas.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy
+from numpy.typing import NDArray
+from PIL import Image, ImageFilter
+
+from simulator.rendering.vocabulary import Colour, Look
+
+Levels = NDArray[numpy.float32]
+
+_TABLE_SIDE = 33
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """Weights of red and blue in luma."""
+
+    red: float
+    blue: float
+
+    def to_planes(self, rgb: Levels) -> tuple[Levels, Levels, Levels]:
+        """Luma and the differences of blue and red from RGB in 0…1, over the last axis."""
+        red, green, blue = rgb[..., 0], rgb[..., 1], rgb[..., 2]
+        luma = self.red * red + (1 - self.red - self.blue) * green + self.blue * blue
+        return luma, (blue - luma) / (2 - 2 * self.blue), (red - luma) / (2 - 2 * self.red)
+
+    def to_rgb(self, luma: Levels, blue_difference: Levels, red_difference: Levels) -> Levels:
+        red = luma + red_difference * (2 - 2 * self.red)
+        blue = luma + blue_difference * (2 - 2 * self.blue)
+        green = (luma - self.red * red - self.blue * blue) / (1 - self.red - self.blue)
+        return numpy.stack([red, green, blue], axis=-1)
+
+
+BT601 = Matrix(0.299, 0.114)
+BT709 = Matrix(0.2126, 0.0722)
+BT2020 = Matrix(0.2627, 0.0593)
+
+
+def toned(look: Look, luma: Levels) -> Levels:
+    """Luma after exposure, contrast and fade."""
+    bright = numpy.clip(luma, 0, 1) ** (2.0**-look.exposure)
+    curve = bright * bright * (3 - 2 * bright)
+    contrasted = bright + look.contrast * (curve - bright)
+    return numpy.asarray(look.fade + (1 - 1.3 * look.fade) * contrasted, dtype=numpy.float32)
+
+
+def recoloured(look: Look, blue_difference: Levels, red_difference: Levels) -> tuple[Levels, Levels]:
+    """The colour differences after saturation and a turn of the hue."""
+    cosine = look.saturation * math.cos(math.radians(look.hue))
+    sine = look.saturation * math.sin(math.radians(look.hue))
+    return (
+        cosine * blue_difference - sine * red_difference,
+        sine * blue_difference + cosine * red_difference,
+    )
+
+
+def tint(look: Look, luma: Levels, matrix: Matrix) -> tuple[Levels, Levels]:
+    """What shadows and lights gain in colour, by luma before toning."""
+    blue_gain = numpy.zeros_like(luma)
+    red_gain = numpy.zeros_like(luma)
+    strength = look.tint_strength * (0.0 if look.saturation == 0 else 1.0)
+    for colour, weight in (
+        (look.shadow_tint, (1 - luma) ** 1.5),
+        (look.light_tint, luma * (1 - 0.45 * luma)),
+    ):
+        if colour is not None:
+            _, blue, red = matrix.to_planes(numpy.asarray(colour, dtype=numpy.float32) / 255)
+            # Unit length, so that a pale tint colours no less than a deep one.
+            length = max(float(numpy.hypot(blue, red)), 0.05)
+            blue_gain = blue_gain + strength * weight * (blue / length)
+            red_gain = red_gain + strength * weight * (red / length)
+    return blue_gain, red_gain
+
+
+def graded(picture: Image.Image, look: Look) -> Image.Image:
+    """The RGB picture with the look's colours."""
+    return _through_table(picture, lambda rgb: _grade(look, rgb))
+
+
+def dyed(picture: Image.Image, colour: Colour) -> Image.Image:
+    """The RGB picture with every coloured thing in one colour; light and shade stay."""
+    target_luma, target_blue, target_red = BT601.to_planes(numpy.asarray(colour, dtype=numpy.float32) / 255)
+    # Moves the middle of the tones towards the colour's own brightness, leaving black and white in place.
+    middle = min(max(0.11 + 0.75 * float(target_luma), 0.1), 0.9)
+    exponent = math.log(middle) / math.log(0.4)
+
+    def dye(rgb: Levels) -> Levels:
+        luma, blue, red = BT601.to_planes(rgb)
+        shaded = luma**exponent
+        body = 1.15 * numpy.clip(5 * shaded * (1 - shaded), 0, 1)
+        changed = BT601.to_rgb(shaded, target_blue * body, target_red * body)
+        # What has no colour of its own (porcelain, metal, light) takes on none.
+        own = numpy.clip((numpy.hypot(blue, red) - 0.03) / 0.09, 0, 1)[..., None]
+        return numpy.asarray(rgb + (changed - rgb) * own, dtype=numpy.float32)
+
+    return _through_table(picture, dye)
+
+
+def _grade(look: Look, rgb: Levels) -> Levels:
+    luma, blue, red = BT601.to_planes(rgb)
+    blue_gain, red_gain = tint(look, luma, BT601)
+    blue, red = recoloured(look, blue, red)
+    return BT601.to_rgb(toned(look, luma), blue + blue_gain, red + red_gain)
+
+
+def _through_table(picture: Image.Image, change: Callable[[Levels], Levels]) -> Image.Image:
+    axis = numpy.linspace(0, 1, _TABLE_SIDE, dtype=numpy.float32)
+    blue, green, red = numpy.meshgrid(
+        axis, axis, axis, indexing="ij"
+    )  # red varies fastest, as Pillow wants it
+    table = numpy.clip(change(numpy.stack([red, green, blue], axis=-1)), 0, 1)
+    return picture.filter(ImageFilter.Color3DLUT(_TABLE_SIDE, table.reshape(-1).tolist()))

@@ -1,0 +1,145 @@
+"""Frames as clips keep them: a full plane of luma and two of colour at half the sides (yuv420p, limited range).
+
+Working on these planes instead of on RGB takes a third of the time, and time is what clips cost.
+"""
+
+from dataclasses import dataclass
+
+import numpy
+from numpy.typing import NDArray
+from PIL import Image, ImageChops
+
+from simulator.rendering.grading import Levels, Matrix, recoloured, tint, toned
+from simulator.rendering.vocabulary import Look
+
+Codes = NDArray[numpy.uint8]
+
+_BLACK, _LUMA_RANGE = 16, 219
+_NEUTRAL, _COLOUR_RANGE = 128, 224
+
+
+@dataclass
+class Planes:
+    """One frame; ``blue`` and ``red`` have half the sides of ``luma``."""
+
+    luma: Image.Image
+    blue: Image.Image
+    red: Image.Image
+
+    @classmethod
+    def from_codes(cls, codes: Codes, size: tuple[int, int]) -> "Planes":
+        """From the planes one after the other, as PyAV gives a yuv420p frame of this (even) size."""
+        width, height = size
+        flat = codes.reshape(-1)
+        whole, quarter = width * height, width * height // 4
+        half = (height // 2, width // 2)
+        return cls(
+            Image.fromarray(flat[:whole].reshape(height, width)),
+            Image.fromarray(flat[whole : whole + quarter].reshape(half)),
+            Image.fromarray(flat[whole + quarter : whole + 2 * quarter].reshape(half)),
+        )
+
+    def to_codes(self) -> Codes:
+        width, height = self.luma.size
+        planes = [numpy.asarray(plane).reshape(-1) for plane in (self.luma, self.blue, self.red)]
+        return numpy.concatenate(planes).reshape(height * 3 // 2, width)
+
+    def turned(self, degrees: int) -> "Planes":
+        """Turned counterclockwise by a multiple of 90 degrees."""
+        turns = {
+            90: Image.Transpose.ROTATE_90,
+            180: Image.Transpose.ROTATE_180,
+            270: Image.Transpose.ROTATE_270,
+        }
+        turn = turns.get(degrees % 360)
+        if turn is None:
+            return self
+        return Planes(self.luma.transpose(turn), self.blue.transpose(turn), self.red.transpose(turn))
+
+
+@dataclass(frozen=True)
+class PlaneLayer:
+    """An RGBA layer in the same form, to be laid over frames."""
+
+    luma: Image.Image
+    blue: Image.Image
+    red: Image.Image
+    cover: Image.Image
+    half_cover: Image.Image
+
+    @classmethod
+    def from_rgba(cls, layer: Image.Image, matrix: Matrix) -> "PlaneLayer":
+        """Both sides of ``layer`` must be even."""
+        rgb = numpy.asarray(layer.convert("RGB"), dtype=numpy.float32) / 255
+        half = (layer.width // 2, layer.height // 2)
+        small = layer.resize(half, Image.Resampling.BOX)
+        half_rgb = numpy.asarray(small.convert("RGB"), dtype=numpy.float32) / 255
+        _, blue, red = matrix.to_planes(half_rgb)
+        return cls(
+            _coded(_BLACK + _LUMA_RANGE * matrix.to_planes(rgb)[0]),
+            _coded(_NEUTRAL + _COLOUR_RANGE * blue),
+            _coded(_NEUTRAL + _COLOUR_RANGE * red),
+            layer.getchannel("A"),
+            small.getchannel("A"),
+        )
+
+    def lay_on(self, frame: Planes, place: tuple[int, int] = (0, 0), strength: float = 1.0) -> None:
+        """Over the frame with the upper left corner at ``place`` (both even)."""
+        cover, half_cover = self.cover, self.half_cover
+        if strength < 1:
+            cover = cover.point([round(level * strength) for level in range(256)])
+            half_cover = half_cover.point([round(level * strength) for level in range(256)])
+        half_place = (place[0] // 2, place[1] // 2)
+        frame.luma.paste(self.luma, place, cover)
+        frame.blue.paste(self.blue, half_place, half_cover)
+        frame.red.paste(self.red, half_place, half_cover)
+
+    def pushed(self, across: int, down: int) -> "PlaneLayer":
+        """Moved by even numbers of pixels; what leaves on one side comes in on the other."""
+        return PlaneLayer(
+            ImageChops.offset(self.luma, across, down),
+            ImageChops.offset(self.blue, across // 2, down // 2),
+            ImageChops.offset(self.red, across // 2, down // 2),
+            ImageChops.offset(self.cover, across, down),
+            ImageChops.offset(self.half_cover, across // 2, down // 2),
+        )
+
+
+class PlaneGrade:
+    """A look's colours as tables: luma by luma, colour by both colours, and what luma adds to colour."""
+
+    def __init__(self, look: Look, matrix: Matrix) -> None:
+        codes = numpy.arange(256, dtype=numpy.float32)
+        luma = numpy.clip((codes - _BLACK) / _LUMA_RANGE, 0, 1)
+        colour = (codes - _NEUTRAL) / _COLOUR_RANGE
+        graded_luma = _BLACK + _LUMA_RANGE * numpy.clip(toned(look, luma), 0, 1)
+        self._luma = [int(code) for code in numpy.rint(graded_luma)]
+        blue, red = recoloured(look, *numpy.meshgrid(colour, colour, indexing="ij"))
+        self._blue = _colour_code(blue).reshape(-1)
+        self._red = _colour_code(red).reshape(-1)
+        blue_gain, red_gain = tint(look, luma, matrix)
+        self._blue_gain = numpy.rint(_COLOUR_RANGE * blue_gain).astype(numpy.int16)
+        self._red_gain = numpy.rint(_COLOUR_RANGE * red_gain).astype(numpy.int16)
+
+    def applied(self, frame: Planes) -> Planes:
+        luma, blue, red = (numpy.asarray(plane) for plane in (frame.luma, frame.blue, frame.red))
+        place = (blue.astype(numpy.uint16) << 8) | red
+        beneath = luma[::2, ::2]
+        return Planes(
+            frame.luma.point(self._luma),
+            _clipped(self._blue[place] + self._blue_gain[beneath]),
+            _clipped(self._red[place] + self._red_gain[beneath]),
+        )
+
+
+def _colour_code(difference: Levels) -> NDArray[numpy.int16]:
+    return numpy.rint(_NEUTRAL + _COLOUR_RANGE * difference).astype(numpy.int16)
+
+
+def _clipped(codes: NDArray[numpy.int16]) -> Image.Image:
+    low, high = _NEUTRAL - _COLOUR_RANGE // 2, _NEUTRAL + _COLOUR_RANGE // 2
+    return Image.fromarray(numpy.clip(codes, low, high).astype(numpy.uint8))
+
+
+def _coded(levels: Levels) -> Image.Image:
+    return Image.fromarray(numpy.clip(numpy.rint(levels), 1, 254).astype(numpy.uint8))

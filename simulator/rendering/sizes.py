@@ -1,0 +1,37 @@
+"""The sides of what the models return, as the API page lists them."""
+
+import math
+
+AUTO = "auto"
+
+_SIDES_AT_1K = {
+    "1:1": (1024, 1024),
+    "3:2": (1248, 832),
+    "2:3": (832, 1248),
+    "4:3": (1168, 880),
+    "3:4": (880, 1168),
+    "16:9": (1360, 768),
+    "9:16": (768, 1360),
+    "21:9": (1552, 656),
+}
+_FACTORS = {"1k": 1, "2k": 2, "4k": 4}
+
+
+def picture_size(aspect_ratio: str, resolution: str) -> tuple[int, int]:
+    """Width and height in pixels. Raises ValueError where the service has no such ratio or resolution."""
+    if aspect_ratio not in _SIDES_AT_1K:
+        raise ValueError(f"aspect_ratio {aspect_ratio!r} is not one of {', '.join(_SIDES_AT_1K)}")
+    if resolution not in _FACTORS:
+        raise ValueError(f"resolution {resolution!r} is not one of {', '.join(_FACTORS)}")
+    width, height = _SIDES_AT_1K[aspect_ratio]
+    return width * _FACTORS[resolution], height * _FACTORS[resolution]
+
+
+def nearest_aspect_ratio(width: int, height: int) -> str:
+    """The listed ratio closest to these sides, measured as a factor so that 2:1 and 1:2 are as far from 1:1."""
+
+    def distance(name: str) -> float:
+        listed_width, listed_height = _SIDES_AT_1K[name]
+        return abs(math.log(width / height) - math.log(listed_width / listed_height))
+
+    return min(_SIDES_AT_1K, key=distance)

@@ -1,0 +1,109 @@
+"""Balance, price, bill, catalogue, webhook secret."""
+
+import uuid
+from datetime import datetime
+from typing import Any, Literal
+
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel, Field, ValidationError
+from sqlalchemy import ColumnElement
+
+from simulator.bodies import explain, read_body
+from simulator.catalogue import MODELS
+from simulator.envelope import Refusal, dollars, success
+from simulator.media import MediaUnreadable
+from simulator.pricing import price_of
+from simulator.service import Service
+from simulator.tables import charges
+from simulator.worker import MediaRejected
+
+
+class PriceRequest(BaseModel):
+    model_id: str
+    inputs: dict[str, Any]
+
+
+class BillingsQuery(BaseModel):
+    billing_type: Literal["deduct", "refund"] | None = None
+    prediction_uuids: list[str] | None = None
+    start_time: datetime | None = None
+    end_time: datetime | None = None
+    page: int = Field(default=1, ge=1)
+    page_size: int = Field(default=20, ge=1, le=100)
+
+
+def account_routes(service: Service) -> APIRouter:
+    router = APIRouter(prefix="/api/v3")
+
+    @router.get("/balance")
+    async def balance(request: Request) -> Response:
+        service.authorize(request)
+        return success({"balance": dollars(service.books.balance())})
+
+    @router.post("/model/price")
+    async def price(request: Request) -> Response:
+        service.authorize(request)
+        asked = await read_body(request, PriceRequest)
+        model = MODELS.get(asked.model_id)
+        if model is None:
+            raise Refusal(404, f"model {asked.model_id} not found")
+        quote_id = uuid.uuid4().hex
+        try:
+            understood = model.input_type.model_validate(asked.inputs)
+            clip = understood.clip and await service.media.collect(understood.clip, quote_id, "video")
+            quoted = await price_of(model, understood.model_dump(), clip or None, service.switches)
+        except ValidationError as error:
+            raise Refusal(400, explain(error)) from error
+        except (MediaUnreadable, MediaRejected) as error:
+            raise Refusal(400, f"Invalid parameter: {error}") from error
+        finally:
+            service.media.remove_inputs(quote_id)
+        return success(
+            {
+                "model_id": model.model_id,
+                "price": dollars(quoted.listed),
+                "discounted_price": dollars(quoted.paid),
+                "discount_rate": float(service.switches.discount_rate),
+                "currency": "USD",
+            }
+        )
+
+    @router.post("/billings/search")
+    async def billings(request: Request) -> Response:
+        service.authorize(request)
+        query = await read_body(request, BillingsQuery)
+        total, found = service.books.billings(
+            *_conditions(service, query), offset=(query.page - 1) * query.page_size, limit=query.page_size
+        )
+        items = []
+        for charge in found:
+            prediction = service.books.prediction(charge.prediction_id or "")
+            assert prediction is not None
+            items.append(service.views.billing(charge, prediction))
+        return success({"page": query.page, "page_size": query.page_size, "total": total, "items": items})
+
+    @router.get("/models")
+    async def models(request: Request) -> Response:
+        service.authorize(request)
+        return success([model.entry(service.settings.base_url) for model in MODELS.values()])
+
+    @router.get("/webhook/secret")
+    async def webhook_secret(request: Request) -> Response:
+        service.authorize(request)
+        return success({"secret": service.webhook_secret})
+
+    return router
+
+
+def _conditions(service: Service, query: BillingsQuery) -> list[ColumnElement[bool]]:
+    table = charges.c
+    conditions = [table.kind != "top_up"]
+    if query.billing_type is not None:
+        conditions.append(table.kind == query.billing_type)
+    if query.prediction_uuids is not None:
+        conditions.append(table.prediction_id.in_(query.prediction_uuids))
+    if query.start_time is not None:
+        conditions.append(table.at >= service.clock.of(query.start_time))
+    if query.end_time is not None:
+        conditions.append(table.at <= service.clock.of(query.end_time))
+    return conditions

@@ -1,0 +1,107 @@
+"""The parts of one running service, put together, and what every call may ask of them."""
+
+import hmac
+from dataclasses import dataclass, field
+from decimal import ROUND_HALF_UP, Decimal
+from fractions import Fraction
+from typing import Any
+
+from starlette.requests import Request
+from starlette.types import Scope
+
+from simulator.books import Books
+from simulator.conductor import Conductor
+from simulator.envelope import Refusal
+from simulator.faults import Switches
+from simulator.media import MediaStore
+from simulator.rules import RuleBook
+from simulator.service_time import ServiceTime
+from simulator.settings import Settings
+from simulator.studio import Renderer
+from simulator.views import Views
+from simulator.webhooks import WebhookSender
+
+_VISIT = "simulator.visit"
+
+
+@dataclass
+class Visit:
+    """One call on its way through the service: what the rules decided about it, what it turned out to be about."""
+
+    fate: dict[str, Any] = field(default_factory=dict)
+    shown_status: str | None = None
+    prediction_id: str | None = None
+    fault: str | None = None
+
+    def attach(self, scope: Scope) -> None:
+        scope[_VISIT] = self
+
+    @staticmethod
+    def of(request: Request) -> "Visit":
+        visit = request.scope[_VISIT]
+        assert isinstance(visit, Visit)
+        return visit
+
+
+class Service:
+    """Everything a call needs. ``open`` and ``close`` run inside the event loop."""
+
+    books: Books
+    media: MediaStore
+    views: Views
+    rules: RuleBook
+    conductor: Conductor
+    webhook_secret: str
+
+    def __init__(self, settings: Settings, renderer: Renderer) -> None:
+        self.settings = settings
+        self.switches: Switches = settings.faults.switches
+        self.clock = ServiceTime(
+            skew_seconds=self.switches.clock_skew_seconds, digits=self.switches.timestamp_digits
+        )
+        self._renderer = renderer
+
+    def open(self) -> None:
+        """Opens the books and takes up what an earlier process left undone."""
+        settings = self.settings
+        self.books = Books.open(
+            settings.home, starting_credit=to_millionths(self.switches.starting_credit_usd)
+        )
+        self.media = MediaStore(self.books, expiry_seconds=self.switches.expiry_seconds)
+        self.views = Views(self.switches, self.clock, settings.base_url)
+        self.rules = RuleBook(settings.faults, self.books.journal)
+        self.webhook_secret = self.books.webhook_secret()
+        self._webhooks = WebhookSender(self.webhook_secret, self.clock, clock_factor=settings.clock)
+        self.conductor = Conductor(
+            books=self.books,
+            media=self.media,
+            renderer=self._renderer,
+            views=self.views,
+            webhooks=self._webhooks,
+            switches=self.switches,
+            concurrent=settings.limits.concurrent,
+            clock_factor=settings.clock,
+        )
+        self.conductor.resume()
+
+    async def close(self) -> None:
+        await self.conductor.close()
+        await self._webhooks.close()
+        await self.media.close()
+        self._renderer.close()
+        self.books.close()
+
+    def authorize(self, request: Request) -> None:
+        """Raises Refusal unless the call bears an API key that is accepted."""
+        scheme, _, key = request.headers.get("authorization", "").partition(" ")
+        accepted = scheme.lower() == "bearer" and key.strip() != ""
+        if accepted and self.settings.key is not None:
+            accepted = hmac.compare_digest(key.strip().encode(), self.settings.key.encode())
+        if not accepted:
+            raise Refusal(401, "Unauthorized: invalid or missing API key.")
+
+
+def to_millionths(dollars: Decimal | Fraction) -> int:
+    """Whole millionths of a dollar, rounded half up."""
+    exact = Fraction(dollars) * 1_000_000
+    return int((Decimal(exact.numerator) / Decimal(exact.denominator)).quantize(Decimal(1), ROUND_HALF_UP))

@@ -1,0 +1,86 @@
+"""How the service shows what its books hold: predictions and lines of the bill."""
+
+from typing import Any
+
+from simulator.envelope import dollars
+from simulator.faults import Switches
+from simulator.media import output_url, rewritten
+from simulator.records import Charge, Output, Prediction
+from simulator.service_time import ServiceTime
+
+_NANOSECONDS_PER_MILLISECOND = 1_000_000
+
+
+class Views:
+    def __init__(self, switches: Switches, clock: ServiceTime, base_url: str) -> None:
+        self._switches = switches
+        self._clock = clock
+        self._base_url = base_url
+
+    def prediction(
+        self, prediction: Prediction, outputs: list[Output], *, status: str | None = None
+    ) -> dict[str, Any]:
+        """The object that submit and result answer; ``status`` replaces the true one."""
+        shown = status or ("deleted" if prediction.deleted else prediction.status)
+        done = shown == "completed"
+        milliseconds = 0
+        if prediction.started_at and prediction.ended_at:
+            milliseconds = (prediction.ended_at - prediction.started_at) // _NANOSECONDS_PER_MILLISECOND
+        return {
+            "id": prediction.id,
+            "model": prediction.model,
+            "outputs": self._outputs(outputs if done else []),
+            "urls": {"get": f"{self._base_url}/api/v3/predictions/{prediction.id}/result"},
+            "has_nsfw_contents": prediction.nsfw if done else [],
+            "status": shown,
+            "created_at": self._clock.text(prediction.created_at),
+            "code": prediction.code if prediction.finished else 0,
+            "error": prediction.error if prediction.finished else "",
+            "executionTime": milliseconds,
+            "timings": {"inference": milliseconds},
+        }
+
+    def history_item(self, prediction: Prediction, outputs: list[Output]) -> dict[str, Any]:
+        """The same, with what was sent, as the switches say."""
+        item = self.prediction(prediction, outputs)
+        if self._switches.history_input != "none":
+            item[self._switches.history_input] = self.echo(prediction)
+        return item
+
+    def webhook_body(self, prediction: Prediction, outputs: list[Output]) -> dict[str, Any]:
+        return {**self.prediction(prediction, outputs), "input": prediction.input}
+
+    def echo(self, prediction: Prediction) -> dict[str, Any]:
+        """What was sent, keys as sent; URLs of uploads perhaps under another address."""
+        if self._switches.history_urls == "as_sent":
+            return prediction.input
+        return {key: _rewritten(value) for key, value in prediction.input.items()}
+
+    def billing(self, charge: Charge, prediction: Prediction) -> dict[str, Any]:
+        amount: float = (
+            dollars(charge.amount) if self._switches.billing_amounts == "dollars" else charge.amount
+        )
+        return {
+            "uuid": charge.uuid,
+            "billing_type": charge.kind,
+            "price": amount,
+            "created_at": self._clock.text(charge.at),
+            "order": {"uuid": charge.uuid, "type": "prediction", "amount": amount},
+            "prediction": {
+                "uuid": prediction.id,
+                "model_uuid": prediction.model,
+                "status": prediction.status,
+            },
+        }
+
+    def _outputs(self, outputs: list[Output]) -> list[str] | str:
+        urls = [output_url(self._base_url, output) for output in outputs]
+        if self._switches.outputs == "array" or len(urls) > 1:
+            return urls
+        return urls[0] if urls else ""
+
+
+def _rewritten(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_rewritten(each) for each in value]
+    return rewritten(value) if isinstance(value, str) else value
