@@ -1,0 +1,118 @@
+"""The campaign as a Prefect flow: briefs become a priced plan, the plan becomes pictures and clips, each paid once."""
+
+import asyncio
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.runtime import deployment, flow_run
+from prefect.states import Cancelled, Completed, Failed
+
+from blocks.settings import load_settings
+from flows.closing import close_run
+from flows.interrupts import stop_on_signals
+from flows.launch import Launch, current_launch
+from flows.preparation import (
+    RunOptions,
+    block_values,
+    budget_from,
+    prepared,
+    refuse_what_the_budget_does_not_cover,
+)
+from flows.set_up import set_up
+from tasks.endings import ExitStatus
+from tasks.production import MadeBrief, Production
+from tasks.workbench import Workbench, use
+
+# Bounds what is in flight: above some 10,000 events at once a Prefect server drops them.
+BRIEFS_AT_ONCE = 600
+# An interrupted stage ends by itself within this time; what still waits after it is cancelled.
+GRACE_SECONDS = 1.0
+
+
+@flow(name="campaign", persist_result=False)
+async def campaign(
+    csv: str,
+    budget: str | None = None,
+    partial: bool = False,
+    out: str = "runs",
+    frozen: bool = False,
+    account: str | None = None,
+    workspace: str | None = None,
+) -> State[Any]:
+    """Turns the briefs of a CSV into finished pictures and clips, with tables that account for cost and time.
+
+    ``budget`` is in US dollars; ``account`` and ``workspace`` name blocks. Running it again continues or repeats from
+    cache. A run by deployment reads only below its campaign's folder.
+    """
+    options = RunOptions(Path(csv), Path(out), budget_from(budget), partial, frozen)
+    async with AsyncExitStack() as stack:
+        launch = current_launch()
+        ready = launch.prepared
+        if ready is None:
+            confine_to = options.csv.absolute().parent if deployment.id else None
+            settings = load_settings(block=await block_values(account, workspace))
+            ready = await stack.enter_async_context(prepared(settings, options.csv, confine_to=confine_to))
+        refuse_what_the_budget_does_not_cover(ready.plan, options)
+        bench = await stack.enter_async_context(set_up(ready, options, launch.progress, flow_run.id))
+        stack.callback(use(bench))
+        stack.enter_context(stop_on_signals(bench.stop))
+        production = Production(bench, ready.inputs, ready.plan, ready.prices)
+        made = await make_all(
+            production, bench, [MadeBrief(brief) for brief in ready.campaign.briefs], partial=partial
+        )
+        closed = await close_run(bench, ready, options, made)
+        launch.closed, launch.task_runs = closed, bench.task_runs
+    return _final_state(closed.status, closed.sentence)
+
+
+async def make_all(
+    production: Production, bench: Workbench, briefs: list[MadeBrief], *, partial: bool
+) -> list[MadeBrief]:
+    """Every brief, side by side. With ``partial`` the cheap stages of all briefs come before any video."""
+    gate = asyncio.Semaphore(BRIEFS_AT_ONCE)
+
+    async def pictures(made: MadeBrief) -> None:
+        async with gate:
+            await production.make_pictures(made)
+
+    async def video(made: MadeBrief) -> None:
+        async with gate:
+            await production.make_video(made)
+
+    async def whole(made: MadeBrief) -> None:
+        async with gate:
+            await production.make_pictures(made)
+            await production.make_video(made)
+
+    for step in (pictures, video) if partial else (whole,):
+        await _until_stopped(bench, [asyncio.create_task(step(made)) for made in briefs])
+    return briefs
+
+
+async def _until_stopped(bench: Workbench, briefs: list[asyncio.Task[None]]) -> None:
+    interrupted = asyncio.create_task(bench.stop.interrupted.wait())
+    everything = asyncio.gather(*briefs)
+    try:
+        await asyncio.wait(
+            {interrupted, asyncio.ensure_future(everything)}, return_when=asyncio.FIRST_COMPLETED
+        )
+        if not everything.done():
+            # A POST under way is answered first: its prediction's id must not be lost.
+            await asyncio.gather(*bench.posting, return_exceptions=True)
+            await asyncio.wait({everything}, timeout=GRACE_SECONDS)
+            for task in briefs:
+                task.cancel()
+        await everything
+    finally:
+        interrupted.cancel()
+
+
+def _final_state(status: ExitStatus, sentence: str) -> State[Any]:
+    if status is ExitStatus.DONE:
+        return Completed(message=sentence)
+    if status is ExitStatus.INTERRUPTED:
+        return Cancelled(message=sentence)
+    return Failed(message=sentence)

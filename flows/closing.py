@@ -1,0 +1,87 @@
+"""The end of a run: the bill is read, the tables and the page are written, and the ledger is told how it ended."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from blocks.money import dollars_text
+from flows.preparation import Prepared, RunOptions
+from tasks.endings import ExitStatus, first_of
+from tasks.production import MadeBrief
+from tasks.record import RunRecord
+from tasks.recording import price_list_record, record_briefs, versions
+from tasks.run_folder import write_run_folder
+from tasks.workbench import Workbench
+
+
+@dataclass(frozen=True)
+class ClosedRun:
+    record: RunRecord
+    folder: Path
+    status: ExitStatus
+    sentence: str
+
+
+async def close_run(
+    bench: Workbench, prepared: Prepared, options: RunOptions, made: Sequence[MadeBrief]
+) -> ClosedRun:
+    """Everything a run leaves. Raises StoreUnusable where its folder cannot be written; what is paid for is kept."""
+    await bench.settlement.finish()
+    settled = await bench.ask(bench.ledger.attempts, settled_run_id=bench.run_id)
+    status = first_of(set().union(*(brief.statuses for brief in made)))
+    notes = list(prepared.plan.notes) + bench.notes
+    if bench.settlement.unavailable:
+        notes.append(f"the billing record could not be read: {bench.settlement.unavailable}")
+    ended = datetime.now(UTC)
+    record = RunRecord(
+        run=bench.run_id,
+        campaign=prepared.campaign.name,
+        csv_path=str(prepared.campaign.path.absolute()),
+        csv_sha256=prepared.campaign.sha256,
+        csv_columns=prepared.campaign.columns,
+        provider=bench.provider,
+        service=bench.settings.service,
+        started_at=bench.started_at,
+        ended_at=ended,
+        seconds=time.monotonic() - bench.started_monotonic,
+        exit_status=int(status),
+        budget=options.budget,
+        price_list=price_list_record(prepared.prices),
+        versions=versions(),
+        flow_run_id=bench.flow_run_id,
+        briefs=record_briefs(
+            prepared.campaign,
+            {brief.brief.brief: brief for brief in made},
+            prepared.inputs,
+            prepared.plan,
+            bench,
+            settled,
+        ),
+        notes=tuple(notes),
+    )
+    folder = options.out / bench.run_id
+    await bench.ask(
+        bench.ledger.end_run,
+        bench.run_id,
+        exit_status=int(status),
+        record_json=record.model_dump_json(),
+        ended_at=ended,
+    )
+    await asyncio.to_thread(write_run_folder, record, folder, place_asset=bench.store.place)
+    return ClosedRun(record, folder, status, sentence_of(record))
+
+
+def sentence_of(record: RunRecord) -> str:
+    """The run in one line, for people."""
+    counts = {
+        status: sum(brief.status == status for brief in record.briefs)
+        for status in ("done", "failed", "held")
+    }
+    briefs = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
+    charged = dollars_text(sum(stage.charged for stage in record.stages))
+    saved = dollars_text(sum(stage.saved for stage in record.stages))
+    mark = "simulated, nothing was really paid: " if record.simulated else ""
+    return f"{mark}{len(record.briefs)} briefs: {briefs}; ${charged} charged, ${saved} saved by the cache"

@@ -1,0 +1,186 @@
+"""The command `campaign`. Talk goes to stderr, data to stdout.
+
+Nothing heavy is imported here: `campaign --help` and `campaign plan` need neither Prefect nor pandas.
+"""
+
+import asyncio
+import json
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from blocks.errors import AccountRefused, BudgetRefused, CampaignError, InvalidInput, NeedsPerson
+from tasks.endings import ExitStatus
+
+app = typer.Typer(
+    name="campaign",
+    help="A CSV of briefs becomes finished pictures and clips, each paid for exactly once.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Csv = Annotated[Path, typer.Argument(help="The campaign's CSV: one row is one brief.", show_default=False)]
+Json = Annotated[
+    bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else there.")
+]
+Account = Annotated[
+    str | None,
+    typer.Option("--account", help="A WaveSpeed Account block to take settings from.", metavar="NAME"),
+]
+Workspace = Annotated[
+    str | None,
+    typer.Option("--workspace", help="A Campaign Workspace block to take settings from.", metavar="NAME"),
+]
+RunId = Annotated[str, typer.Argument(help="A run's id, or `latest`.", metavar="RUN", show_default=False)]
+Out = Annotated[
+    Path, typer.Option("--out", help="The folder in which the run's own folder is made.", metavar="DIR")
+]
+
+
+@app.command()
+def plan(csv: Csv, as_json: Json = False, account: Account = None, workspace: Workspace = None) -> None:
+    """Say stage by stage what would be generated, what is cached and why, and what it costs. Spends nothing."""
+    from flows.commands.plan import show_plan
+
+    _finish(show_plan(csv, as_json=as_json, account=account, workspace=workspace))
+
+
+@app.command()
+def run(
+    csv: Csv,
+    budget: Annotated[
+        str | None, typer.Option("--budget", help="Spend no more than this, in US dollars.", metavar="USD")
+    ] = None,
+    partial: Annotated[
+        bool,
+        typer.Option(
+            "--partial",
+            help="Where the plan costs more than the budget, make what it covers, cheap stages first.",
+        ),
+    ] = False,
+    out: Out = Path("runs"),
+    frozen: Annotated[bool, typer.Option("--frozen", help="Refuse to spend anything.")] = False,
+    as_json: Json = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
+    account: Account = None,
+    workspace: Workspace = None,
+) -> None:
+    """Run the campaign as a Prefect flow. Running it again continues, or repeats from cache."""
+    from flows.commands.run import RunRequest, run_campaign
+
+    request = RunRequest(
+        csv=csv,
+        budget=budget,
+        partial=partial,
+        out=out,
+        frozen=frozen,
+        as_json=as_json,
+        quiet=quiet,
+        account=account,
+        workspace=workspace,
+    )
+    _finish(run_campaign(request))
+
+
+@app.command()
+def runs(as_json: Json = False, workspace: Workspace = None) -> None:
+    """List the runs so far, newest first."""
+    from flows.commands.past import list_runs
+
+    _finish(list_runs(as_json=as_json, workspace=workspace))
+
+
+@app.command()
+def report(
+    run_id: RunId,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Another folder than the run's own.", metavar="DIR")
+    ] = None,
+    workspace: Workspace = None,
+) -> None:
+    """Write the tables and the page of a past run again."""
+    from flows.commands.past import write_report
+
+    _finish(write_report(run_id, out, workspace=workspace))
+
+
+@app.command()
+def verify(run_id: RunId, workspace: Workspace = None) -> None:
+    """Hash every asset of a run again and hold it against the run's manifest."""
+    from flows.commands.past import verify_run
+
+    _finish(verify_run(run_id, workspace=workspace))
+
+
+@app.command()
+def simulate(
+    port: Annotated[int, typer.Option("--port", help="0 takes any free port.", min=0, max=65535)] = 0,
+    clock: Annotated[float, typer.Option("--clock", help="Multiplies every latency.", metavar="F")] = 0.02,
+    key: Annotated[
+        str | None, typer.Option("--key", help="The only key accepted; any, if not given.")
+    ] = None,
+    faults: Annotated[
+        Path | None, typer.Option("--faults", help="A JSON file of faults and switches.", metavar="FILE")
+    ] = None,
+) -> None:
+    """Serve the built-in WaveSpeed simulator on loopback; its URL is printed when it answers."""
+    from flows.commands.simulate import serve_simulator
+
+    try:
+        serve_simulator(port=port, clock=clock, key=key, faults=faults)
+    except CampaignError as error:
+        _fail(error)
+
+
+def _finish(command: Coroutine[Any, Any, int]) -> NoReturn:
+    """Runs the command; every foreseeable end of it is a sentence and an exit status."""
+    try:
+        status = asyncio.run(command)
+    except CampaignError as error:
+        _fail(error)
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        say("interrupted; run the same command again to continue. Nothing that was paid for is lost")
+        raise SystemExit(int(ExitStatus.INTERRUPTED)) from None
+    except BrokenPipeError:
+        # Whoever read stdout has gone; closing it again would raise once more at exit.
+        sys.stdout = None  # type: ignore[assignment]  # the documented way to silence the interpreter's last flush
+        raise SystemExit(int(ExitStatus.FAILED)) from None
+    raise SystemExit(int(status))
+
+
+def _fail(error: CampaignError) -> NoReturn:
+    problems = error.problems if isinstance(error, InvalidInput) else ()
+    for line in [str(problem) for problem in problems] or [str(error)]:
+        say(line)
+    match error:
+        case InvalidInput():
+            status = ExitStatus.INVALID
+        case BudgetRefused():
+            status = ExitStatus.BUDGET
+        case AccountRefused():
+            status = ExitStatus.ACCOUNT
+        case NeedsPerson():
+            status = ExitStatus.PERSON
+        case _:
+            status = ExitStatus.FAILED
+    raise SystemExit(int(status)) from None
+
+
+def say(text: str) -> None:
+    """To people, on stderr."""
+    typer.echo(text, err=True)
+
+
+def print_json(document: object) -> None:
+    """The one JSON document of a command, on stdout."""
+    typer.echo(json.dumps(document, ensure_ascii=False, indent=1))
+
+
+def main() -> None:
+    """The entry point of the installed command."""
+    app()

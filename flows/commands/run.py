@@ -1,0 +1,135 @@
+"""`campaign run`: everything is checked and priced first, then the flow runs, with a Prefect server behind it."""
+
+import sys
+from collections import Counter
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from blocks.errors import CampaignError
+from blocks.settings import Settings, load_settings, point_prefect_home
+from flows.command_line import print_json, say
+from flows.prefect_server import all_on_record, prefect_server, prepare_environment
+from flows.preparation import (
+    Prepared,
+    RunOptions,
+    block_values,
+    budget_from,
+    prepared,
+    refuse_what_the_budget_does_not_cover,
+)
+from tasks.endings import ExitStatus
+from tasks.progress import RunProgress, progress_for
+
+if TYPE_CHECKING:
+    from flows.closing import ClosedRun
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    csv: Path
+    budget: str | None
+    partial: bool
+    out: Path
+    frozen: bool
+    as_json: bool
+    quiet: bool
+    account: str | None
+    workspace: str | None
+
+
+async def run_campaign(request: RunRequest) -> int:
+    """Returns the exit status of a run; raises CampaignError where there was none."""
+    prepare_environment()
+    options = RunOptions(
+        request.csv, request.out, budget_from(request.budget), request.partial, request.frozen
+    )
+    async with AsyncExitStack() as stack:
+        settings = load_settings()
+        prefect_home = point_prefect_home(settings)
+        if request.account or request.workspace:
+            await stack.enter_async_context(prefect_server(prefect_home))
+            settings = load_settings(block=await block_values(request.account, request.workspace))
+        ready = await stack.enter_async_context(prepared(settings, request.csv))
+        refuse_what_the_budget_does_not_cover(ready.plan, options)
+        _say_where(settings)
+        await stack.enter_async_context(prefect_server(prefect_home))
+        with progress_for(sys.stderr, quiet=request.quiet) as progress:
+            _start(progress, ready, options)
+            closed = await _run_flow(request, ready, progress)
+    _say_how_it_ended(closed)
+    if request.as_json:
+        from tasks.recording import summary
+
+        print_json(summary(closed.record, str(closed.folder)))
+    return int(closed.status)
+
+
+async def _run_flow(request: RunRequest, ready: Prepared, progress: RunProgress) -> "ClosedRun":
+    # Imported here: Prefect reads its settings when it is imported, and `plan` does without it.
+    from flows.campaign import campaign
+    from flows.launch import Launch, launch_with
+
+    launch = Launch(prepared=ready, progress=progress)
+    launch_with(launch)
+    state = await campaign(
+        csv=str(request.csv),
+        budget=request.budget,
+        partial=request.partial,
+        out=str(request.out),
+        frozen=request.frozen,
+        account=request.account,
+        workspace=request.workspace,
+        return_state=True,
+    )
+    if launch.closed is None:
+        error = await state.aresult(raise_on_failure=False)
+        raise (
+            error
+            if isinstance(error, BaseException)
+            else CampaignError(state.message or "the flow did not run")
+        )
+    if launch.task_runs and state.state_details.flow_run_id is not None:
+        missing = await all_on_record(state.state_details.flow_run_id, launch.task_runs)
+        if missing:
+            say(
+                f"note: Prefect's record lacks the last state of {len(missing)} task runs; the run's tables have all"
+            )
+    return launch.closed
+
+
+def _say_where(settings: Settings) -> None:
+    if settings.embedded:
+        say(
+            "No WAVESPEED_API_KEY: the built-in simulator does the work. Its pictures are not the models', "
+            "and nothing is really paid."
+        )
+
+
+def _start(progress: RunProgress, ready: Prepared, options: RunOptions) -> None:
+    progress.start(
+        Counter(stage.stage.value for stage in ready.plan.stages),
+        ready.plan.cost,
+        options.budget,
+        campaign=ready.campaign.name,
+        simulated=ready.settings.embedded,
+        at_once=ready.settings.max_concurrent,
+    )
+
+
+def _say_how_it_ended(closed: "ClosedRun") -> None:
+    say(closed.sentence)
+    for brief in closed.record.briefs:
+        if brief.error is not None:
+            say(f"{brief.brief}: {brief.status}: {brief.error}")
+    if closed.status is ExitStatus.INTERRUPTED:
+        say("interrupted; run the same command again to continue. Nothing that was paid for is lost")
+    elif closed.status is ExitStatus.ACCOUNT:
+        say(
+            "the account refuses; put that right and run the same command again. Nothing that was paid for is lost"
+        )
+    say(f"page:   {closed.folder / 'report.html'}")
+    say(
+        f"tables: {closed.folder / 'cost.csv'}, {closed.folder / 'latency.csv'}, {closed.folder / 'results.csv'}"
+    )

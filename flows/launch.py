@@ -1,0 +1,32 @@
+"""What the command line hands to the flow beside its parameters, and gets back: nothing that Prefect should record."""
+
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from flows.closing import ClosedRun
+from flows.preparation import Prepared
+from tasks.progress import RunProgress, SilentProgress
+
+
+@dataclass
+class Launch:
+    """``prepared`` where the command line has read and planned already; a deployed run does that itself."""
+
+    prepared: Prepared | None = None
+    progress: RunProgress = field(default_factory=SilentProgress)
+    closed: ClosedRun | None = None
+    # Prefect's task runs and the names of the states they ended in.
+    task_runs: dict[UUID, str] = field(default_factory=dict)
+
+
+_launch: ContextVar[Launch | None] = ContextVar("launch", default=None)
+
+
+def current_launch() -> Launch:
+    return _launch.get() or Launch()
+
+
+def launch_with(launch: Launch) -> None:
+    """For the flow that is called next in this context."""
+    _launch.set(launch)

@@ -1,0 +1,27 @@
+"""Reads the blocks that a run names."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from blocks.errors import InvalidInput
+from blocks.prefect_blocks import CampaignWorkspace, WaveSpeedAccount
+
+
+async def load_blocks(account: str | None, workspace: str | None) -> Mapping[str, Any]:
+    """The settings that the named blocks give. Raises InvalidInput where a block is not there."""
+    values: dict[str, Any] = {}
+    for kind, name, option in (
+        (WaveSpeedAccount, account, "--account"),
+        (CampaignWorkspace, workspace, "--workspace"),
+    ):
+        if name is None:
+            continue
+        try:
+            block = await kind.aload(name)
+        except ValueError as error:
+            raise InvalidInput(
+                f"{option} {name}: there is no {kind.get_block_type_slug()} block of that name; create it in Prefect's UI "
+                "or in Python, after `prefect block register --module blocks.prefect_blocks`"
+            ) from error
+        values |= block.values()
+    return values

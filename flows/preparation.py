@@ -1,0 +1,110 @@
+"""What happens before anything can be spent: the settings, the briefs with their media, the prices and the plan."""
+
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from blocks.assets import AssetStore
+from blocks.errors import BudgetRefused, InvalidInput
+from blocks.ledger import Ledger
+from blocks.money import dollars_text, to_millionths
+from blocks.prices import PriceBook
+from blocks.remote import RemoteFiles
+from blocks.settings import Settings
+from tasks.brief import Campaign
+from tasks.inputs import Inputs, read_and_check
+from tasks.plan import Plan, Planner
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What one run was asked for. ``budget`` is in millionths of a dollar; ``out`` is relative to the working folder."""
+
+    csv: Path
+    out: Path = Path("runs")
+    budget: int | None = None
+    partial: bool = False
+    frozen: bool = False
+
+
+@dataclass(frozen=True)
+class Prepared:
+    settings: Settings
+    campaign: Campaign
+    inputs: Inputs
+    prices: PriceBook
+    plan: Plan
+
+
+@asynccontextmanager
+async def prepared(
+    settings: Settings, csv: Path, *, confine_to: Path | None = None
+) -> AsyncIterator[Prepared]:
+    """Reads and checks everything, and plans. Remote inputs are kept while the context lasts.
+
+    ``confine_to``: the folder below which a run by deployment may read. Raises InvalidInput with every problem.
+    """
+    fetched = Path(tempfile.mkdtemp(prefix="campaign-inputs-"))
+    try:
+        trusted = None if settings.embedded else settings.base_url
+        async with RemoteFiles(trusted, allow_private=settings.allow_private_inputs) as remote:
+            campaign, inputs = await read_and_check(
+                csv, fetch=remote.fetch, folder=fetched, confine_to=confine_to
+            )
+        prices = PriceBook.load()
+        yield Prepared(settings, campaign, inputs, prices, make_plan(settings, campaign, inputs, prices))
+    finally:
+        shutil.rmtree(fetched, ignore_errors=True)
+
+
+def make_plan(settings: Settings, campaign: Campaign, inputs: Inputs, prices: PriceBook) -> Plan:
+    """Asks the ledger and the store where they exist; makes neither."""
+    ledger = Ledger.open_if_exists(settings.ledger_address)
+    try:
+        planner = Planner(settings.service, inputs, prices, ledger, AssetStore(settings.assets))
+        return planner.plan(campaign)
+    finally:
+        if ledger is not None:
+            ledger.close()
+
+
+def refuse_what_the_budget_does_not_cover(plan: Plan, options: RunOptions) -> None:
+    """Raises BudgetRefused before anything is spent."""
+    if options.frozen and plan.cost_upper > 0:
+        would = [f"{stage.brief} {stage.stage}" for stage in plan.stages if stage.cost_upper]
+        shown = ", ".join(would[:5]) + (f" and {len(would) - 5} more" if len(would) > 5 else "")
+        raise BudgetRefused(
+            f"--frozen: {len(would)} stages are not there yet and would cost ${dollars_text(plan.cost)}: {shown}. "
+            "Nothing was spent; run without --frozen to generate them"
+        )
+    if options.budget is not None and plan.cost > options.budget and not options.partial:
+        raise BudgetRefused(
+            f"the plan costs ${dollars_text(plan.cost)}, the budget is ${dollars_text(options.budget)}. Nothing was "
+            "spent; raise --budget, or add --partial to make what it covers"
+        )
+
+
+async def block_values(account: str | None, workspace: str | None) -> Mapping[str, Any]:
+    """The settings of the named blocks. Raises InvalidInput where one is not there."""
+    if account is None and workspace is None:
+        return {}
+    from flows.named_blocks import load_blocks  # noqa: PLC0415 - blocks need Prefect, which `plan` does without
+
+    return await load_blocks(account, workspace)
+
+
+def budget_from(dollars: str | None) -> int | None:
+    """Millionths of a dollar. Raises InvalidInput where it is no amount of zero or more."""
+    if dollars is None:
+        return None
+    try:
+        amount = to_millionths(dollars)
+    except ValueError as error:
+        raise InvalidInput(f"--budget: {error}") from error
+    if amount < 0:
+        raise InvalidInput(f"--budget {dollars}: a budget cannot be negative")
+    return amount

@@ -1,0 +1,156 @@
+"""Brings up what a run needs, and takes it down in the right order whatever happens."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+
+from pydantic import SecretStr
+
+from blocks.assets import AssetStore
+from blocks.errors import CampaignError
+from blocks.ledger import HEARTBEAT_SECONDS, AsyncLedger, Ledger
+from blocks.limits import AccountLimits
+from blocks.remote import RemoteFiles
+from blocks.settings import Settings
+from blocks.wavespeed import WaveSpeedClient
+from flows.preparation import Prepared, RunOptions
+from flows.shared_service import ServiceKind, enter_shared_service
+from tasks.models import REQUESTS
+from tasks.progress import RunProgress
+from tasks.settlement import Settlement
+from tasks.stopping import StopSignal
+from tasks.waiting import PredictionWatch
+from tasks.workbench import Workbench
+
+# The embedded simulator serves this machine only; its key guards nothing and is no secret.
+EMBEDDED_KEY = SecretStr("embedded-simulator")
+
+
+def simulator_kind(settings: Settings) -> ServiceKind:
+    return ServiceKind(
+        name="simulator",
+        command=(
+            sys.executable,
+            "-m",
+            "simulator",
+            "--home",
+            str((settings.home / "simulator").absolute()),
+            "--port",
+            "{port}",
+            "--clock",
+            str(settings.simulator_clock),
+            "--key",
+            EMBEDDED_KEY.get_secret_value(),
+        ),
+        health_path="/api/v3/balance",
+        environment={},
+    )
+
+
+@asynccontextmanager
+async def set_up(
+    prepared: Prepared, options: RunOptions, progress: RunProgress, flow_run_id: str | None
+) -> AsyncIterator[Workbench]:
+    """The workbench of a new run, which is entered in the ledger.
+
+    Raises AccountRefused before a run exists where the service does not take the key, LedgerUnusable or StoreUnusable
+    where what would be paid for could not be kept.
+    """
+    settings, plan = prepared.settings, prepared.plan
+    settings.home.mkdir(parents=True, exist_ok=True)
+    async with AsyncExitStack() as stack:
+        books = await asyncio.to_thread(Ledger.open, settings.ledger_address)
+        ledger = AsyncLedger(books)
+        stack.push_async_callback(asyncio.to_thread, ledger.close)
+        store = AssetStore(settings.assets)
+        key, base_url = settings.api_key or EMBEDDED_KEY, settings.base_url
+        if settings.embedded:
+            base_url = await enter_shared_service(
+                stack, simulator_kind(settings), settings.home / "simulator"
+            )
+        client = await stack.enter_async_context(
+            WaveSpeedClient(
+                key,
+                base_url,
+                request_timeout=settings.request_timeout,
+                allow_private=settings.allow_private_inputs,
+            )
+        )
+        remote = await stack.enter_async_context(
+            RemoteFiles(base_url, allow_private=settings.allow_private_inputs)
+        )
+        if plan.cost_upper > 0:
+            # The key is tried, and the service's clock and nature are learnt, before anything depends on them.
+            await client.balance()
+        simulated = settings.embedded or client.simulated or await _was_simulated(ledger, settings)
+        provider = "simulator" if simulated else "wavespeed"
+        run = await ledger.call(
+            books.start_run,
+            campaign=prepared.campaign.name,
+            csv_path=str(prepared.campaign.path.absolute()),
+            csv_sha256=prepared.campaign.sha256,
+            service=settings.service,
+            provider=provider,
+            out=str(options.out.absolute()),
+            budget=options.budget,
+            flow_run_id=flow_run_id,
+        )
+        owner = await ledger.call(books.register_owner)
+        stack.push_async_callback(ledger.call, books.leave, owner)
+        heart = asyncio.create_task(_beat(ledger, owner))
+        stack.push_async_callback(_end, heart)
+        usual = await _usual_seconds(ledger, settings)
+        settlement = Settlement(
+            client, ledger, run.id, pause_seconds=min(2.0, settings.poll) / 2, show_spent=progress.spent
+        )
+        yield Workbench(
+            run_id=run.id,
+            owner=owner,
+            settings=settings,
+            known_simulated=simulated,
+            client=client,
+            remote=remote,
+            ledger=books,
+            ask=ledger.call,
+            origin=base_url,
+            store=store,
+            limits=AccountLimits(
+                settings.max_concurrent, settings.images_per_minute, settings.videos_per_minute
+            ),
+            watch=PredictionWatch(client, poll_seconds=settings.poll, expected_seconds=usual.get),
+            settlement=settlement,
+            progress=progress,
+            stop=StopSignal(),
+            input_paths={item.sha256: item.path for item in prepared.inputs.values()},
+            flow_run_id=flow_run_id,
+            frozen=options.frozen,
+        )
+
+
+async def _was_simulated(ledger: AsyncLedger, settings: Settings) -> bool:
+    """A run that sends nothing learns nothing about the service; what is cached from it says what it was."""
+    runs = await ledger.call(ledger.ledger.runs)
+    return any(run.service == settings.service and run.provider == "simulator" for run in runs)
+
+
+async def _usual_seconds(ledger: AsyncLedger, settings: Settings) -> Mapping[str, tuple[float, float]]:
+    found = {}
+    for model in (request.model_id for request in REQUESTS.values()):
+        usual = await ledger.call(ledger.ledger.usual_seconds, settings.service, model)
+        if usual is not None:
+            found[model] = (usual.p10, usual.p50)
+    return found
+
+
+async def _beat(ledger: AsyncLedger, owner: str) -> None:
+    while True:
+        await asyncio.sleep(HEARTBEAT_SECONDS)
+        # A passing failure is made up for by the next beat; a lasting one shows at the next step of an attempt.
+        with suppress(CampaignError):
+            await ledger.call(ledger.ledger.heartbeat, owner)
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

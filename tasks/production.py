@@ -1,0 +1,155 @@
+"""A brief's stages, one after the other: each is given the pictures of the one before."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from blocks.prices import PriceBook
+from tasks.brief import Brief, VideoPart, references_of
+from tasks.chain import Part, work_of
+from tasks.endings import Ending, ExitStatus, ending_of
+from tasks.generation import found
+from tasks.inputs import Inputs
+from tasks.plan import Plan
+from tasks.record import Outcome
+from tasks.stages import run_stage
+from tasks.work import StageResult, StageWork, WorkInput
+from tasks.workbench import Workbench
+
+# Up to so many stages, what is cached is also shown in Prefect's record; beyond that, a cached hit would cost as much
+# as a task run, and what the ledger has is taken without one.
+RECORD_CACHED_STAGES = 200
+
+
+@dataclass
+class MadeStage:
+    """One stage as it ended: with a ``result``, or with an ``ending`` that says why there is none."""
+
+    part: Part
+    work: StageWork | None = None  # None where the stage before left it without its pictures
+    result: StageResult | None = None
+    ending: Ending | None = None
+    skipped: bool = False
+
+    @property
+    def outcome(self) -> Outcome:
+        if self.skipped:
+            return Outcome.SKIPPED
+        if self.ending is not None:
+            return self.ending.outcome
+        assert self.result is not None  # it has no ending, so it has a result
+        return self.result.outcome
+
+
+@dataclass
+class MadeBrief:
+    """``problem`` is the first thing that kept the brief from being done; later stages end for its sake."""
+
+    brief: Brief
+    stages: list[MadeStage] = field(default_factory=list)
+    statuses: set[ExitStatus] = field(default_factory=set)
+    problem: Ending | None = None
+
+
+class Production:
+    """Makes briefs side by side; what goes wrong with one never stops another."""
+
+    def __init__(self, bench: Workbench, inputs: Inputs, plan: Plan, prices: PriceBook) -> None:
+        self._bench = bench
+        self._inputs = inputs
+        self._plan = plan
+        self._prices = prices
+        self._show_cached = len(plan.stages) <= RECORD_CACHED_STAGES
+
+    async def make_pictures(self, made: MadeBrief) -> None:
+        """The brief's edit and composition."""
+        for part in made.brief.parts:
+            if not isinstance(part, VideoPart):
+                await self._make_stage(made, part)
+
+    async def make_video(self, made: MadeBrief) -> None:
+        """The brief's clip, guided by the pictures made before."""
+        if made.brief.video is not None:
+            await self._make_stage(made, made.brief.video)
+
+    async def _make_stage(self, made: MadeBrief, part: Part) -> None:
+        stage = MadeStage(part)
+        made.stages.append(stage)
+        place = made.brief.brief, part.request.stage.value
+        if made.problem is not None:
+            stage.ending = made.problem
+            stage.skipped = made.problem.outcome is Outcome.FAILED
+            self._bench.progress.stage_ended(*place, stage.outcome, 0)
+            return
+        self._bench.progress.stage_started(*place)
+        try:
+            stage.work = self._work(made, part)
+            stage.result = await self._result(stage.work)
+        except BaseException as error:  # noqa: BLE001 - whatever happens to one brief, the others go on
+            made.problem = stage.ending = ending_of(error, self._bench.stop.reason)
+            made.statuses.add(stage.ending.status)
+        else:
+            made.problem = self._keeps_from_going_on(made, stage)
+            if made.problem is not None:
+                made.statuses.add(made.problem.status)
+        new = stage.work is not None and stage.outcome in {Outcome.GENERATED, Outcome.RESUMED}
+        self._bench.progress.stage_ended(
+            *place, stage.outcome, stage.work.estimated if stage.work and new else 0
+        )
+
+    def _work(self, made: MadeBrief, part: Part) -> StageWork:
+        planned = self._plan.find(made.brief.brief, part.request.stage)
+        return work_of(
+            self._bench.settings.service,
+            made.brief,
+            part,
+            self._inputs,
+            self._carried(made, part),
+            self._prices,
+            planned.reason,
+        )
+
+    def _carried(self, made: MadeBrief, part: Part) -> Sequence[WorkInput]:
+        if not made.stages[:-1]:
+            return ()
+        before = made.stages[-2]
+        assert before.result is not None  # otherwise the brief has a problem, and this stage is not made
+        count = references_of(made.brief).stages[part.request.stage].carried
+        upstream = before.part.request.stage
+        return [
+            WorkInput(role="images", sha256=asset.sha256, source=f"{made.brief.brief}/{upstream}-{number}")
+            for number, asset in enumerate(before.result.assets[:count], start=1)
+        ]
+
+    async def _result(self, work: StageWork) -> StageResult:
+        bench = self._bench
+        stored = (await bench.ask(bench.ledger.find_stored, [work.key])).get(work.key)
+        if stored is not None and not all(bench.store.has(a.sha256, a.bytes) for a in stored.assets):
+            stored = None
+        if stored is not None and not self._show_cached:
+            return found(work, stored, bench.stopwatch(work.brief, work.stage))
+        result = await run_stage(bench, work, refresh=stored is None)
+        if stored is None:
+            return result
+        return found(work, stored, bench.stopwatch(work.brief, work.stage))
+
+    def _keeps_from_going_on(self, made: MadeBrief, stage: MadeStage) -> Ending | None:
+        """A result that is paid for and kept, but with which the brief is not done."""
+        assert stage.result is not None  # called where it ended well
+        name = stage.part.request.stage
+        if any(asset.flagged_nsfw for asset in stage.result.assets):
+            return Ending(
+                Outcome.HELD,
+                ExitStatus.PERSON,
+                f"the service flagged a picture of the {name} stage as not safe for work; look at it, then change the "
+                "prompt or raise `take`",
+            )
+        stages = references_of(made.brief).stages.values()
+        needed = max((s.carried for s in stages if s.upstream is name), default=0)
+        if len(stage.result.assets) < needed:
+            return Ending(
+                Outcome.FAILED,
+                ExitStatus.FAILED,
+                f"the {name} stage made {len(stage.result.assets)} of the {needed} pictures that the next stage's "
+                "prompt counts on; raise `take` to pay for another try",
+            )
+        return None

@@ -1,0 +1,206 @@
+"""The run's record: what was made, what it cost by the ledger's books, and how long each step took."""
+
+import importlib.metadata
+import platform
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from blocks.ledger import AttemptRow
+from blocks.money import dollars_text
+from blocks.prices import PriceBook
+from tasks.brief import Campaign, VideoPart, references_of
+from tasks.chain import inputs_of, seconds_of
+from tasks.endings import ExitStatus
+from tasks.inputs import Inputs
+from tasks.plan import Plan
+from tasks.production import MadeBrief, MadeStage
+from tasks.record import (
+    AssetRecord,
+    BriefRecord,
+    InputRecord,
+    Latency,
+    Outcome,
+    PriceListRecord,
+    RunRecord,
+    StageRecord,
+)
+from tasks.work import WorkInput
+from tasks.workbench import Workbench
+
+ENDINGS = {
+    "image/png": "png",
+    "image/jpeg": "jpg",
+    "image/webp": "webp",
+    "video/mp4": "mp4",
+    "video/quicktime": "mov",
+}
+_LIBRARIES = (
+    "kling-campaigns",
+    "prefect",
+    "httpx",
+    "pandas",
+    "pyarrow",
+    "pydantic",
+    "sqlalchemy",
+    "pillow",
+    "av",
+)
+
+
+class Costs:
+    """The attempts settled in this run, each booked to one row: equal work of several briefs is paid for once."""
+
+    def __init__(self, settled: Sequence[AttemptRow]) -> None:
+        self._by_key: dict[str, list[AttemptRow]] = defaultdict(list)
+        for attempt in settled:
+            self._by_key[attempt.generation_key].append(attempt)
+
+    def take(self, key: str | None) -> list[AttemptRow]:
+        return self._by_key.pop(key, []) if key is not None else []
+
+
+def record_briefs(
+    campaign: Campaign,
+    made: Mapping[str, MadeBrief],
+    inputs: Inputs,
+    plan: Plan,
+    bench: Workbench,
+    settled: Sequence[AttemptRow],
+) -> tuple[BriefRecord, ...]:
+    costs = Costs(settled)
+    return tuple(_brief_record(made[brief.brief], inputs, plan, bench, costs) for brief in campaign.briefs)
+
+
+def _brief_record(made: MadeBrief, inputs: Inputs, plan: Plan, bench: Workbench, costs: Costs) -> BriefRecord:
+    stages = tuple(_stage_record(made, stage, inputs, plan, bench, costs) for stage in made.stages)
+    if made.problem is None:
+        status = "done"
+    else:
+        status = "failed" if made.problem.outcome is Outcome.FAILED else "held"
+    return BriefRecord.model_validate(
+        {
+            "brief": made.brief.brief,
+            "line": made.brief.line,
+            "row": dict(made.brief.row),
+            "status": status,
+            "error": made.problem.message if made.problem else None,
+            "stages": stages,
+            "notes": references_of(made.brief).notes,
+        }
+    )
+
+
+def _stage_record(
+    made: MadeBrief, stage: MadeStage, inputs: Inputs, plan: Plan, bench: Workbench, costs: Costs
+) -> StageRecord:
+    part, outcome, result = stage.part, stage.outcome, stage.result
+    name = part.request.stage
+    planned = plan.find(made.brief.brief, name)
+    key = stage.work.key if stage.work else None
+    attempts = [] if outcome in {Outcome.CACHED, Outcome.SKIPPED} else costs.take(key)
+    refunded = sum(attempt.refunded for attempt in attempts)
+    charged = sum(attempt.charged or 0 for attempt in attempts) - refunded
+    sent = stage.work.inputs if stage.work else inputs_of(made.brief, part, inputs)
+    watch = bench.stopwatches.get((made.brief.brief, name.value))
+    latency = result.latency if result else watch.latency() if watch and not stage.skipped else Latency()
+    return StageRecord(
+        brief=made.brief.brief,
+        stage=name.value,
+        model=part.request.model_id,
+        outcome=outcome,
+        quantity=planned.quantity,
+        unit=part.request.unit,
+        unit_price=planned.unit_price,
+        estimated=0 if outcome is Outcome.CACHED else planned.list_cost,
+        charged=charged,
+        refunded=refunded,
+        saved=planned.list_cost if outcome is Outcome.CACHED else 0,
+        prediction_id=result.prediction_id if result else next((a.prediction_id for a in attempts), None),
+        error=stage.ending.message if stage.ending else None,
+        reason=planned.reason,
+        prompt=part.request.prompt,
+        request=part.request.parameters(),
+        inputs=tuple(_input_record(item, inputs) for item in sent),
+        assets=_placed(made.brief.brief, name.value, result.assets if result else ()),
+        latency=latency,
+        notes=_notes(made, stage, inputs),
+        generation_key=key,
+        started_at=result.started_at if result else None,
+        ended_at=result.ended_at if result else None,
+    )
+
+
+def _placed(brief: str, stage: str, assets: Sequence[AssetRecord]) -> tuple[AssetRecord, ...]:
+    return tuple(
+        asset.model_copy(update={"path": f"assets/{brief}/{stage}-{number}.{ENDINGS[asset.media_type]}"})
+        for number, asset in enumerate(assets, start=1)
+    )
+
+
+def _input_record(item: WorkInput, inputs: Inputs) -> InputRecord:
+    if item.source not in inputs:
+        return InputRecord(role=item.role, source=item.source, sha256=item.sha256, media_type="image")
+    loaded = inputs[item.source]
+    return InputRecord(
+        role=item.role,
+        source=item.source,
+        sha256=item.sha256,
+        media_type=loaded.media_type,
+        converted_to=loaded.converted_to,
+    )
+
+
+def _notes(made: MadeBrief, stage: MadeStage, inputs: Inputs) -> tuple[str, ...]:
+    """Where what was made is not what was asked for: worth a word, never a reason to refuse what is paid for."""
+    if stage.result is None:
+        return ()
+    notes = list(stage.result.notes)
+    part = stage.part
+    if isinstance(part, VideoPart):
+        wanted = seconds_of(part, inputs)
+        for clip in stage.result.assets:
+            if (
+                wanted is not None
+                and clip.duration_seconds is not None
+                and abs(clip.duration_seconds - wanted) > 1
+            ):
+                notes.append(f"the clip lasts {clip.duration_seconds:.2f} s, its original {wanted:.2f} s")
+            if clip.has_sound is False and part.request.keep_original_sound:
+                notes.append("the clip has no sound")
+    elif len(stage.result.assets) != part.request.num_images:
+        notes.append(f"{len(stage.result.assets)} of {part.request.num_images} pictures came")
+    return tuple(notes)
+
+
+def price_list_record(prices: PriceBook) -> PriceListRecord:
+    return PriceListRecord(
+        name=prices.name,
+        dated=prices.dated,
+        sha256=prices.sha256,
+        prices=tuple(dict(row) for row in prices.rows),
+    )
+
+
+def versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    return found | {name: importlib.metadata.version(name) for name in _LIBRARIES}
+
+
+def summary(record: RunRecord, out: str) -> dict[str, object]:
+    """What ``campaign run --json`` prints."""
+    stages = record.stages
+    counted = ("generated", "cached", "resumed", "failed", "held")
+    return {
+        "run": record.run,
+        "provider": record.provider,
+        "briefs": {
+            "total": len(record.briefs),
+            **{s: sum(b.status == s for b in record.briefs) for s in ("done", "failed", "held")},
+        },
+        "stages": {name: sum(stage.outcome == name for stage in stages) for name in counted},
+        "charged_usd": dollars_text(sum(stage.charged for stage in stages)),
+        "saved_usd": dollars_text(sum(stage.saved for stage in stages)),
+        "seconds": round(record.seconds, 3),
+        "out": out,
+    }

@@ -1,0 +1,99 @@
+"""What each prediction really cost: read from the account's billing record when it has ended.
+
+The service's own books decide. Where they show nothing yet, a prediction is booked at its price and looked up once more
+when the run ends.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from blocks.errors import ServiceError
+from blocks.ledger import AsyncLedger, AttemptRow
+from blocks.ledger import Settlement as Settled
+from blocks.wavespeed import BillingEntry, WaveSpeedClient
+
+
+class Settlement:
+    """Asks about many predictions at once. ``show_spent`` is told the run's total so far, in millionths."""
+
+    def __init__(
+        self,
+        client: WaveSpeedClient,
+        ledger: AsyncLedger,
+        run_id: str,
+        *,
+        pause_seconds: float,
+        show_spent: Callable[[int], None],
+    ) -> None:
+        self._client = client
+        self._ledger = ledger
+        self._run_id = run_id
+        self._pause_seconds = pause_seconds
+        self._show_spent = show_spent
+        self._total = 0
+        self._asked: dict[str, tuple[AttemptRow, asyncio.Future[Settled | None]]] = {}
+        self._batch: asyncio.Task[None] | None = None
+        self._guessed: dict[str, tuple[AttemptRow, Settled]] = {}
+        self.unavailable: str | None = None
+
+    async def cost_of(self, attempt: AttemptRow) -> Settled:
+        """What the billing record says of the attempt's prediction, else its price."""
+        assert attempt.prediction_id is not None  # only what was submitted is billed
+        answer: asyncio.Future[Settled | None] = asyncio.get_running_loop().create_future()
+        self._asked[attempt.prediction_id] = attempt, answer
+        if self._batch is None or self._batch.done():
+            self._batch = asyncio.create_task(self._ask_soon())
+        settled = await answer
+        if settled is None:
+            settled = Settled(charged=attempt.estimated)
+            self._guessed[attempt.prediction_id] = attempt, settled
+        self._spend(settled.charged - settled.refunded)
+        return settled
+
+    async def finish(self) -> None:
+        """Looks once more for what was booked at its price, and corrects the amount where it was another."""
+        if not self._guessed:
+            return
+        entries = await self._entries([attempt for attempt, _ in self._guessed.values()])
+        for prediction_id, (attempt, guess) in self._guessed.items():
+            settled = settled_by(prediction_id, entries)
+            if settled is not None and settled != guess:
+                await self._ledger.call(
+                    self._ledger.ledger.settle,
+                    attempt.id,
+                    charged=settled.charged,
+                    refunded=settled.refunded,
+                    run_id=self._run_id,
+                )
+                self._spend(settled.charged - settled.refunded - guess.charged)
+        self._guessed.clear()
+
+    async def _ask_soon(self) -> None:
+        while self._asked:
+            # Others end in the meantime: one call serves them all.
+            await asyncio.sleep(self._pause_seconds)
+            asked, self._asked = self._asked, {}
+            entries = await self._entries([attempt for attempt, _ in asked.values()])
+            for prediction_id, (_, answer) in asked.items():
+                if not answer.done():
+                    answer.set_result(settled_by(prediction_id, entries))
+
+    async def _entries(self, attempts: Sequence[AttemptRow]) -> list[BillingEntry]:
+        expected = {a.prediction_id: a.estimated for a in attempts if a.prediction_id is not None}
+        try:
+            return await self._client.billings(list(expected), expected=expected)
+        except ServiceError as error:
+            self.unavailable = str(error)
+            return []
+
+    def _spend(self, amount: int) -> None:
+        self._total += amount
+        self._show_spent(self._total)
+
+
+def settled_by(prediction_id: str, entries: Sequence[BillingEntry]) -> Settled | None:
+    """What the billing record says about one prediction; None where it shows no charge yet."""
+    mine = [entry for entry in entries if entry.prediction_id == prediction_id]
+    charged = sum(entry.amount for entry in mine if entry.kind == "deduct")
+    refunded = sum(entry.amount for entry in mine if entry.kind == "refund")
+    return Settled(charged=charged, refunded=refunded) if charged else None

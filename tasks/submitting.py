@@ -1,0 +1,173 @@
+"""The only step that costs money: reserved in the ledger, written down as an intent, and then sent exactly once."""
+
+import asyncio
+import time
+from collections.abc import Coroutine
+from decimal import ROUND_UP, Decimal
+from typing import Any
+
+from blocks.errors import (
+    AccountRefused,
+    BudgetRefused,
+    InputNotFetched,
+    NotFound,
+    OutcomeUnknown,
+    PredictionFailed,
+    RateLimited,
+    RequestRefused,
+    Transient,
+    Unreachable,
+)
+from blocks.ledger import AttemptRow, AttemptState, CapReached
+from blocks.money import dollars_text
+from tasks.models import REQUESTS
+from tasks.recovery import resolve
+from tasks.stopping import StopReason
+from tasks.stopwatch import Stopwatch
+from tasks.uploading import forget_uploads, upload_inputs
+from tasks.work import StageWork
+from tasks.workbench import Workbench
+
+CAP_SECONDS = 0.5
+# A 429 that does not say how long.
+PAUSE_SECONDS = 5.0
+
+
+async def submit(
+    bench: Workbench, work: StageWork, attempt: AttemptRow | None, watch: Stopwatch
+) -> AttemptRow:
+    """The attempt with its prediction's id. ``attempt`` is one that holds a reservation already, if any.
+
+    Raises Transient where nothing was created, AccountRefused (and stops the run's spending), RequestRefused,
+    BudgetRefused, NeedsPerson (the outcome stayed unknown) or Stopped.
+    """
+    bench.stop.check_spending()
+    with watch.step("upload_s"):
+        urls = await upload_inputs(bench, work)
+    body = REQUESTS[work.stage].model_validate(work.parameters).body(urls)
+    unit_price = await _quoted_unit_price(bench, work, body)
+    patience_ends = time.monotonic() + bench.settings.patience_seconds
+    while True:
+        bench.stop.check_spending()
+        if attempt is None:
+            attempt = await _reserve(bench, work, unit_price, watch)
+        with watch.step("queue_s"):
+            await bench.limits.turn(work.kind)
+        # The turn may have been long in coming.
+        bench.stop.check_spending()
+        try:
+            # Shielded: an interrupted command waits for this one answer rather than lose a paid prediction's id.
+            attempt = await _shielded(bench, _post(bench, work, attempt, body, watch))
+        except RateLimited as error:
+            pause = error.retry_after or PAUSE_SECONDS
+            if time.monotonic() + pause > patience_ends:
+                raise
+            bench.limits.pause(work.kind, pause)
+            with watch.step("queue_s"):
+                await bench.stop.sleep(pause)
+            continue
+        if attempt.state is AttemptState.UNKNOWN:
+            attempt = await resolve(bench, attempt)
+            if attempt.state is AttemptState.RESERVED:
+                raise Transient(
+                    "the service lost the request; it shows no prediction of it, so it is sent again"
+                )
+        bench.progress.stage_submitted(work.brief, work.stage)
+        return attempt
+
+
+async def _shielded(bench: Workbench, post: Coroutine[Any, Any, AttemptRow]) -> AttemptRow:
+    under_way = asyncio.ensure_future(post)
+    bench.posting.add(under_way)
+    under_way.add_done_callback(bench.posting.discard)
+    return await asyncio.shield(under_way)
+
+
+async def _post(
+    bench: Workbench, work: StageWork, attempt: AttemptRow, body: dict[str, object], watch: Stopwatch
+) -> AttemptRow:
+    await bench.ask(
+        bench.ledger.intend,
+        attempt.id,
+        body=body,
+        input_sha256s=[item.sha256 for item in work.inputs],
+        request_timeout_s=bench.settings.request_timeout,
+        queue_s=watch.seconds("queue_s"),
+        upload_s=watch.seconds("upload_s"),
+    )
+    watch.attempts += 1
+    try:
+        with watch.step("submit_s"):
+            prediction = await bench.client.submit(work.model, body)
+    except (RateLimited, Unreachable):
+        watch.attempts -= 1
+        await bench.ask(bench.ledger.not_sent, attempt.id)
+        raise
+    except AccountRefused as error:
+        await bench.ask(bench.ledger.withdrawn, attempt.id, str(error))
+        bench.stop.set(StopReason.ACCOUNT_REFUSED, str(error))
+        raise
+    except (RequestRefused, PredictionFailed) as error:
+        await bench.ask(bench.ledger.withdrawn, attempt.id, str(error))
+        raise
+    except InputNotFetched:
+        await bench.ask(bench.ledger.not_sent, attempt.id)
+        await forget_uploads(bench, work)
+        raise
+    except OutcomeUnknown as error:
+        return await bench.ask(bench.ledger.unknown, attempt.id, str(error))
+    return await bench.ask(
+        bench.ledger.submitted,
+        attempt.id,
+        prediction_id=prediction.id,
+        service_created_at=prediction.created_at,
+        submit_s=watch.seconds("submit_s"),
+    )
+
+
+async def _reserve(bench: Workbench, work: StageWork, unit_price: int, watch: Stopwatch) -> AttemptRow:
+    if bench.frozen:
+        raise BudgetRefused("--frozen: this would have to be paid for, and nothing may be")
+    # A service dearer than the price list must not slip under the cap.
+    dearer = max(Decimal(1), Decimal(unit_price) / work.unit_price) if work.unit_price else Decimal(1)
+    worst_case = int((work.worst_case * dearer).to_integral_value(ROUND_UP))
+    while True:
+        try:
+            return await bench.ask(
+                bench.ledger.reserve,
+                work.key,
+                run_id=bench.run_id,
+                owner=bench.owner,
+                estimated=work.estimated,
+                worst_case=worst_case,
+            )
+        except CapReached as error:
+            # Worst cases of work in flight may turn out cheaper; with nothing in flight, nothing will change.
+            if error.reserved == 0 or error.charged + worst_case > error.cap:
+                raise
+            with watch.step("queue_s"):
+                await bench.stop.sleep(CAP_SECONDS)
+
+
+async def _quoted_unit_price(bench: Workbench, work: StageWork, body: dict[str, object]) -> int:
+    """What the service itself asks for a unit, asked once a run for each model and resolution, free of charge."""
+    place = (work.model, work.resolution)
+    async with bench.lock(f"price {place}"):
+        if place not in bench.quoted:
+            try:
+                quote = await bench.client.price(work.model, body)
+            except AccountRefused as error:
+                bench.stop.set(StopReason.ACCOUNT_REFUSED, str(error))
+                raise
+            except (Transient, NotFound, RequestRefused, OutcomeUnknown):
+                bench.note(f"{work.model}: the service gave no price; the price list's is used")
+                bench.quoted[place] = work.unit_price
+            else:
+                unit = (Decimal(quote.discounted_price) / work.quantity).to_integral_value(ROUND_UP)
+                bench.quoted[place] = int(unit)
+                if abs(quote.discounted_price - work.estimated) > 1:
+                    bench.note(
+                        f"{work.model}: the service asks ${dollars_text(quote.discounted_price)} for what the price "
+                        f"list has at ${dollars_text(work.estimated)}"
+                    )
+    return bench.quoted[place]

@@ -1,0 +1,69 @@
+"""How an input reaches the service: in a form its models take, once for all the work that uses it."""
+
+import asyncio
+import hashlib
+import mimetypes
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from blocks.errors import InvalidInput
+from blocks.media import inspect_picture
+from blocks.media_preparation import picture_is_acceptable, prepare_picture
+from tasks.work import StageWork, WorkInput
+from tasks.workbench import Workbench
+
+# Uploads live seven days; work sent on the last of them might be read too late.
+KEEP = timedelta(days=6)
+
+
+async def upload_inputs(bench: Workbench, work: StageWork) -> list[str]:
+    """The URLs of the work's inputs, in their order.
+
+    Raises InvalidInput where a file changed since the plan, and the client's errors.
+    """
+    return list(await asyncio.gather(*(_upload(bench, item) for item in work.inputs)))
+
+
+async def forget_uploads(bench: Workbench, work: StageWork) -> None:
+    """After the service could not read an input: the next try uploads all of them again."""
+    for item in work.inputs:
+        await bench.ask(bench.ledger.forget_upload, bench.origin, item.sha256)
+
+
+async def _upload(bench: Workbench, item: WorkInput) -> str:
+    origin = bench.origin
+    async with bench.lock(f"upload {item.sha256}"):
+        known = await bench.ask(bench.ledger.find_upload, origin, item.sha256, datetime.now(UTC))
+        if known is not None:
+            return known.url
+        async with bench.uploads_at_once:
+            bench.stop.check()
+            content, media_type = await asyncio.to_thread(_as_sent, bench.path_of(item.sha256), item)
+            # Named by its hash: a history that rewrites URLs still tells which input it was.
+            name = f"{item.sha256}{mimetypes.guess_extension(media_type) or ''}"
+            upload = await bench.client.upload(content, filename=name, media_type=media_type)
+        expires = min(upload.expires_at, datetime.now(UTC) + KEEP)
+        await bench.ask(bench.ledger.remember_upload, origin, item.sha256, url=upload.url, expires_at=expires)
+        return upload.url
+
+
+def _as_sent(path: Path, item: WorkInput) -> tuple[bytes | Path, str]:
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != item.sha256:
+        raise InvalidInput(
+            f"{item.source} changed while the campaign was running; nothing was sent with it. Run the command again."
+        )
+    if item.role == "video":
+        return path, "video/quicktime" if _is_quicktime(path) else "video/mp4"
+    facts = inspect_picture(path)
+    if picture_is_acceptable(path, facts):
+        return path, facts.media_type
+    prepared = prepare_picture(path)
+    return prepared.content, prepared.media_type
+
+
+def _is_quicktime(path: Path) -> bool:
+    with path.open("rb") as file:
+        head = file.read(12)
+    return head[4:8] == b"ftyp" and head[8:12] == b"qt  "
