@@ -48,7 +48,7 @@ class AssetStore:
         return self.root / "objects" / sha256[:2] / sha256
 
     def has(self, sha256: str, size: int | None = None) -> bool:
-        """Look whether the asset is kept, with ``size`` bytes where given. Does not read it: see ``verify``."""
+        """Look whether the asset is kept, of ``size`` bytes where given. Does not read it: see ``verify``."""
         path = self.path(sha256)
         try:
             return path.is_file() and (size is None or path.stat().st_size == size)
@@ -63,7 +63,7 @@ class AssetStore:
             return False
 
     def incoming_path(self) -> Path:
-        """Find a name for a download that nobody else has; the caller writes the file, then calls ``keep``."""
+        """Find a name for a download that nobody else has; write the file there, then call ``keep``."""
         folder = self.root / "incoming"
         with _usable(self.root):
             folder.mkdir(parents=True, exist_ok=True)
@@ -72,7 +72,7 @@ class AssetStore:
     def keep(self, temporary: Path, *, expected_sha256: str | None = None) -> tuple[str, int]:
         """Move a finished download in; return its sha256 and its size in bytes.
 
-        On return it is on the disk, name and all. Keeping the same bytes again is fine, and mends a damaged copy.
+        On return it is on the disk, name and all. Keeping the same bytes again mends a damaged copy.
         Raises MediaError, and removes the download, where the bytes are not ``expected_sha256``.
         """
         if temporary.parent != self.root / "incoming":

@@ -19,6 +19,7 @@ MOST_SENT_PICTURE_BYTES = 10_000_000
 
 _SENT_KINDS = ("JPEG", "PNG")
 _SENT_MODES = ("RGB", "RGBA", "L")
+_LOSES_PROFILE = ("CMYK", "LAB", "LA", "La")  # their profile would not describe what they become
 _PNG_DEPTH_AT = 24  # in the header chunk, which always comes first
 _JPEG_QUALITIES = (95, 90, 85, 80)
 _SCALE_STEP = 0.85
@@ -52,12 +53,14 @@ def prepare_picture(path: Path) -> PreparedPicture:
         was_jpeg = opened.format in ("JPEG", "MPO")
         changes = _what_changes(opened)
         picture = _eight_bits(_colours(ImageOps.exif_transpose(opened)))
-        profile = opened.info.get("icc_profile") if opened.mode in _SENT_MODES else None
+        profile = None if opened.mode in _LOSES_PROFILE else opened.info.get("icc_profile")
         for content, media_type, how in _attempts(picture, profile, as_jpeg=was_jpeg):
             if len(content) <= MOST_SENT_PICTURE_BYTES:
                 note = ", ".join([*changes, how])
                 return PreparedPicture(content, media_type, f"converted: {note}")
-    raise NotDecodable(f"a picture that stays above {MOST_SENT_PICTURE_BYTES:,} bytes however it is compressed")
+    raise NotDecodable(
+        f"a picture that stays above {MOST_SENT_PICTURE_BYTES:,} bytes however it is compressed"
+    )
 
 
 def _has_eight_bits(path: Path, facts: PictureFacts) -> bool:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -17,11 +17,6 @@ from pydantic_settings import (
 from blocks.errors import InvalidInput
 
 REAL_SERVICE = "https://api.wavespeed.ai"
-
-
-def _named(variable: str) -> Any:
-    """The field is read from this variable; flags and blocks give it by its own name."""
-    return AliasChoices(variable)
 
 
 class Settings(BaseSettings):
@@ -35,44 +30,31 @@ class Settings(BaseSettings):
         env_file_encoding="utf-8",
         env_ignore_empty=True,
         extra="ignore",
-        populate_by_name=True,
+        # By alias only: a field's own name, such as `home`, would be read from the variable HOME.
+        populate_by_name=False,
         frozen=True,
     )
 
-    api_key: SecretStr | None = Field(None, validation_alias=_named("WAVESPEED_API_KEY"))
-    base_url: str = Field(REAL_SERVICE, validation_alias=_named("WAVESPEED_BASE_URL"))
-    home: Path = Field(Path(".campaign"), validation_alias=_named("CAMPAIGN_HOME"))
-    ledger_url: SecretStr | None = Field(None, validation_alias=_named("CAMPAIGN_LEDGER_URL"))
-    max_concurrent: Annotated[int, Field(ge=1)] = Field(
-        300, validation_alias=_named("CAMPAIGN_MAX_CONCURRENT")
-    )
-    images_per_minute: Annotated[int, Field(ge=1)] = Field(
-        500, validation_alias=_named("CAMPAIGN_IMAGES_PER_MINUTE")
-    )
-    videos_per_minute: Annotated[int, Field(ge=1)] = Field(
-        500, validation_alias=_named("CAMPAIGN_VIDEOS_PER_MINUTE")
-    )
-    poll_seconds: Annotated[float, Field(gt=0)] | None = Field(
-        None, validation_alias=_named("CAMPAIGN_POLL_SECONDS")
-    )
+    api_key: SecretStr | None = Field(None, validation_alias="WAVESPEED_API_KEY")
+    base_url: str = Field(REAL_SERVICE, validation_alias="WAVESPEED_BASE_URL")
+    home: Path = Field(Path(".campaign"), validation_alias="CAMPAIGN_HOME")
+    ledger_url: SecretStr | None = Field(None, validation_alias="CAMPAIGN_LEDGER_URL")
+    max_concurrent: Annotated[int, Field(ge=1)] = Field(300, validation_alias="CAMPAIGN_MAX_CONCURRENT")
+    images_per_minute: Annotated[int, Field(ge=1)] = Field(500, validation_alias="CAMPAIGN_IMAGES_PER_MINUTE")
+    videos_per_minute: Annotated[int, Field(ge=1)] = Field(500, validation_alias="CAMPAIGN_VIDEOS_PER_MINUTE")
+    poll_seconds: Annotated[float, Field(gt=0)] | None = Field(None, validation_alias="CAMPAIGN_POLL_SECONDS")
     request_seconds: Annotated[float, Field(gt=0)] | None = Field(
-        None, validation_alias=_named("CAMPAIGN_REQUEST_SECONDS")
+        None, validation_alias="CAMPAIGN_REQUEST_SECONDS"
     )
     quiet_seconds: Annotated[float, Field(ge=0)] | None = Field(
-        None, validation_alias=_named("CAMPAIGN_QUIET_SECONDS")
+        None, validation_alias="CAMPAIGN_QUIET_SECONDS"
     )
     deadline_seconds: Annotated[float, Field(gt=0)] = Field(
-        3600, validation_alias=_named("CAMPAIGN_DEADLINE_SECONDS")
+        3600, validation_alias="CAMPAIGN_DEADLINE_SECONDS"
     )
-    patience_seconds: Annotated[float, Field(ge=0)] = Field(
-        900, validation_alias=_named("CAMPAIGN_PATIENCE_SECONDS")
-    )
-    simulator_clock: Annotated[float, Field(gt=0)] = Field(
-        0.02, validation_alias=_named("CAMPAIGN_SIMULATOR_CLOCK")
-    )
-    allow_private_inputs: bool = Field(
-        default=False, validation_alias=_named("CAMPAIGN_ALLOW_PRIVATE_INPUTS")
-    )
+    patience_seconds: Annotated[float, Field(ge=0)] = Field(900, validation_alias="CAMPAIGN_PATIENCE_SECONDS")
+    simulator_clock: Annotated[float, Field(gt=0)] = Field(0.02, validation_alias="CAMPAIGN_SIMULATOR_CLOCK")
+    allow_private_inputs: bool = Field(default=False, validation_alias="CAMPAIGN_ALLOW_PRIVATE_INPUTS")
 
     @field_validator("base_url")
     @classmethod
@@ -143,7 +125,7 @@ def load_settings(
 
     Raises InvalidInput that names every variable with an unusable value.
     """
-    lowest = {name: value for name, value in (block or {}).items() if value is not None}
+    lowest = _by_variable(block)
 
     class Layered(Settings):
         @classmethod
@@ -158,9 +140,8 @@ def load_settings(
             del file_secret_settings  # nothing of ours is read from secret folders
             return init_settings, env_settings, dotenv_settings, InitSettingsSource(settings_cls, lowest)
 
-    given = {name: value for name, value in (flags or {}).items() if value is not None}
     try:
-        return Layered(_env_file=env_file, **given)
+        return Layered(_env_file=env_file, **_by_variable(flags))
     except ValidationError as error:
         lines = [
             f"{'.'.join(str(part) for part in problem['loc'])}: {_plain(problem['msg'])}"
@@ -169,6 +150,16 @@ def load_settings(
         raise InvalidInput("the settings cannot be used:\n" + "\n".join(lines)) from None
     except UnicodeDecodeError as error:
         raise InvalidInput(f"{env_file} is not UTF-8 text; save it as UTF-8") from error
+
+
+def _by_variable(values: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Flags and blocks use the fields' names; the settings know each by its variable's."""
+    fields = Settings.model_fields
+    return {
+        str(fields[name].validation_alias): value
+        for name, value in (values or {}).items()
+        if value is not None
+    }
 
 
 def _plain(message: str) -> str:

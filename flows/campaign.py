@@ -94,15 +94,15 @@ async def make_all(
 
 async def _until_stopped(bench: Workbench, briefs: list[asyncio.Task[None]]) -> None:
     interrupted = asyncio.create_task(bench.stop.interrupted.wait())
-    everything = asyncio.gather(*briefs)
+    everything = asyncio.ensure_future(asyncio.gather(*briefs))
     try:
         await asyncio.wait(
-            {interrupted, asyncio.ensure_future(everything)}, return_when=asyncio.FIRST_COMPLETED
+            [interrupted, everything], return_when=asyncio.FIRST_COMPLETED
         )
         if not everything.done():
             # A POST under way is answered first: its prediction's id must not be lost.
             await asyncio.gather(*bench.posting, return_exceptions=True)
-            await asyncio.wait({everything}, timeout=GRACE_SECONDS)
+            await asyncio.wait([everything], timeout=GRACE_SECONDS)
             for task in briefs:
                 task.cancel()
         await everything

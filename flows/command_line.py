@@ -148,7 +148,7 @@ def _finish(command: Coroutine[Any, Any, int]) -> NoReturn:
         raise SystemExit(int(ExitStatus.INTERRUPTED)) from None
     except BrokenPipeError:
         # Whoever read stdout has gone; closing it again would raise once more at exit.
-        sys.stdout = None  # type: ignore[assignment]  # the documented way to silence the interpreter's last flush
+        sys.stdout = None
         raise SystemExit(int(ExitStatus.FAILED)) from None
     raise SystemExit(int(status))
 

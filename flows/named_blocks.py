@@ -17,7 +17,7 @@ async def load_blocks(account: str | None, workspace: str | None) -> Mapping[str
         if name is None:
             continue
         try:
-            block = await kind.aload(name)
+            block: WaveSpeedAccount | CampaignWorkspace = await _load(kind, name)
         except ValueError as error:
             raise InvalidInput(
                 f"{option} {name}: there is no {kind.get_block_type_slug()} block of that name; create it in Prefect's UI "
@@ -25,3 +25,7 @@ async def load_blocks(account: str | None, workspace: str | None) -> Mapping[str
             ) from error
         values |= block.values()
     return values
+
+
+async def _load(kind: type[WaveSpeedAccount] | type[CampaignWorkspace], name: str) -> Any:
+    return await kind.aload(name)

@@ -53,7 +53,11 @@ async def prepared(
         trusted = None if settings.embedded else settings.base_url
         async with RemoteFiles(trusted, allow_private=settings.allow_private_inputs) as remote:
             campaign, inputs = await read_and_check(
-                csv, fetch=remote.fetch, folder=fetched, confine_to=confine_to
+                csv,
+                remote=remote,
+                fetched_folder=fetched,
+                confine_to=confine_to,
+                allow_plain_http=settings.allow_private_inputs,
             )
         prices = PriceBook.load()
         yield Prepared(settings, campaign, inputs, prices, make_plan(settings, campaign, inputs, prices))

@@ -24,6 +24,7 @@ from tasks.models import (
 )
 from tasks.prompt_references import tag_problems
 
+Kind = Literal["picture", "clip"]
 _Value = TypeVar("_Value")
 
 _PROMPTS = {stage: f"{stage}_prompt" for stage in Stage}
@@ -58,7 +59,7 @@ class NamedSource:
     line: int
     column: str
     source: str
-    kind: Literal["picture", "clip"]
+    kind: Kind
 
 
 class RowReader:
@@ -136,7 +137,7 @@ class _Row:
             self.problem(column, str(error))
             return None
 
-    def named(self, column: str, most: int, kind: Literal["picture", "clip"] = "picture") -> tuple[str, ...]:
+    def named(self, column: str, most: int, kind: Kind = "picture") -> tuple[str, ...]:
         found = self.value(column, lambda cell: cells.sources(cell, most)) or ()
         self.sources += [NamedSource(self._record.line, column, source, kind) for source in found]
         return found

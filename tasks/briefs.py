@@ -53,7 +53,7 @@ def read_campaign(path: Path) -> Campaign:
     """The campaign of a CSV file. Raises InvalidInput with every problem of the file at once."""
     parsed = parse_campaign(path)
     if parsed.problems:
-        raise invalid_campaign(parsed, parsed.problems)
+        raise invalid_campaign(parsed.shown, parsed.campaign.columns, parsed.problems)
     return parsed.campaign
 
 
@@ -75,10 +75,10 @@ def parse_campaign(path: Path) -> ParsedCampaign:
     )
 
 
-def invalid_campaign(parsed: ParsedCampaign, problems: Sequence[Problem]) -> InvalidInput:
+def invalid_campaign(shown: str, columns: Sequence[str], problems: Sequence[Problem]) -> InvalidInput:
     """The error that carries these problems, in the order in which a reader of the file meets them."""
-    ordered = in_reading_order(problems, parsed.campaign.columns)
-    return InvalidInput(_summary(parsed.shown, len(ordered)), ordered)
+    ordered = in_reading_order(problems, columns)
+    return InvalidInput(_summary(shown, len(ordered)), ordered)
 
 
 def in_reading_order(problems: Sequence[Problem], columns: Sequence[str]) -> tuple[Problem, ...]:

@@ -2,9 +2,10 @@
 
 import asyncio
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from blocks.errors import (
     CampaignError,
@@ -119,8 +120,7 @@ async def collect(
         cost.cancel()
     flags = prediction.has_nsfw_contents
     assets = [
-        StoredAsset(**{**facts, "flagged_nsfw": number < len(flags) and flags[number]})
-        for number, facts in enumerate(kept)
+        replace(asset, flagged_nsfw=number < len(flags) and flags[number]) for number, asset in enumerate(kept)
     ]
     await bench.ask(
         bench.ledger.stored,
@@ -140,7 +140,7 @@ def as_record(asset: StoredAsset) -> AssetRecord:
 
 async def _collect_one(
     bench: Workbench, work: StageWork, prediction: Prediction, number: int
-) -> dict[str, object]:
+) -> StoredAsset:
     for attempt in range(1, TRIES + 1):
         bench.stop.check()
         path = bench.store.incoming_path()
@@ -165,7 +165,7 @@ async def _collect_one(
                     f"prediction {prediction.id} shows fewer outputs than before", prediction_id=prediction.id
                 ) from error
         else:
-            return {"sha256": sha256, "bytes": size, **facts}
+            return StoredAsset(sha256=sha256, bytes=size, **facts)
         finally:
             path.unlink(missing_ok=True)
     raise AssertionError("the last try returns or raises")
@@ -180,7 +180,7 @@ def _collectable(error: Exception, prediction_id: str) -> Exception:
     return CollectingFailed(f"{error}; {hint}")
 
 
-def _decoded(work: StageWork, path: Path) -> dict[str, object]:
+def _decoded(work: StageWork, path: Path) -> dict[str, Any]:
     if work.kind == "image":
         picture = decode_picture_fully(path)
         return {"media_type": picture.media_type, "width": picture.width, "height": picture.height}

@@ -54,7 +54,7 @@ async def generate(bench: Workbench, work: StageWork) -> StageResult:
                     if all(bench.store.has(asset.sha256, asset.bytes) for asset in generation.assets):
                         return found(work, generation, watch)
                     # Paid for, but gone from the disk: collected again from the service, free of charge.
-                    await bench.ask(bench.ledger.collect_again, work.key)
+                    await bench.ask(bench.ledger.reopen, work.key)
                 case Busy():
                     with watch.step("queue_s"):
                         await bench.stop.sleep(BUSY_SECONDS)

@@ -1,42 +1,24 @@
 """The pictures and clips that a campaign names: found, read, hashed and checked, each once."""
 
 import asyncio
-import difflib
-import hashlib
 import re
-import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, TypeVar
 
-from blocks.errors import CampaignError, MediaError, Problem
-from blocks.media import (
-    ClipFacts,
-    PictureFacts,
-    clip_limit_problems,
-    clip_notes,
-    decode_picture_fully,
-    inspect_clip,
-    picture_limit_problems,
-)
+from blocks.errors import FetchRefused, Problem, ServiceError
+from blocks.media import ClipFacts, PictureFacts, clip_notes
 from tasks.brief import Campaign, ComposePart, EditPart
-from tasks.briefs import NamedSource, ParsedCampaign, invalid_campaign, parse_campaign
+from tasks.brief_rows import Kind, NamedSource
+from tasks.briefs import invalid_campaign, parse_campaign
 from tasks.campaign_file import shown_value
-
-MOST_REMOTE_BYTES = 200_000_000
-REMOTE_SECONDS = 120.0
+from tasks.input_files import Examined, Fetcher, Finder, RemoteFiles, examine
 
 _DECODED_AT_ONCE = 4
 _FETCHED_AT_ONCE = 8
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://|(data):", re.IGNORECASE)
-_Kind = Literal["picture", "clip"]
-
-
-class RemoteFetcher(Protocol):
-    """What reads https URLs; ``blocks.remote.RemoteFiles`` is one."""
-
-    async def fetch(self, url: str, into: Path, *, max_bytes: int, max_seconds: float) -> object: ...
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
@@ -81,7 +63,7 @@ class Inputs(Mapping[str, LoadedInput]):
 async def read_and_check(
     path: Path,
     *,
-    remote: RemoteFetcher | None = None,
+    remote: RemoteFiles | None = None,
     fetched_folder: Path | None = None,
     confine_to: Path | None = None,
     allow_plain_http: bool = False,
@@ -91,7 +73,8 @@ async def read_and_check(
     Raises InvalidInput with every problem of the file and of the files that it names, faulty rows included.
     """
     parsed = await asyncio.to_thread(parse_campaign, path)
-    loader = _Loader(path.parent, remote, fetched_folder, confine_to, allow_plain_http=allow_plain_http)
+    fetcher = _fetcher(remote, fetched_folder, allow_plain_http=allow_plain_http)
+    loader = _Loader(Finder(path.parent, confine_to), fetcher)
     inputs, faults = await loader.load(parsed.sources)
     problems = [*parsed.problems, *_as_problems(parsed.shown, faults)]
     if problems:
@@ -102,20 +85,19 @@ async def read_and_check(
 async def load_inputs(
     campaign: Campaign,
     *,
-    remote: RemoteFetcher | None = None,
+    remote: RemoteFiles | None = None,
     fetched_folder: Path | None = None,
     confine_to: Path | None = None,
     allow_plain_http: bool = False,
 ) -> Inputs:
     """Read and check every input. Raises InvalidInput with all problems at once.
 
-    ``remote`` fetches URLs, each once, and ``fetched_folder`` keeps what it fetched; without them a URL is a
-    problem. With ``confine_to`` a path that leads out of that folder is one, symbolic links followed.
-    ``allow_plain_http`` hands http URLs to ``remote`` too.
+    ``remote`` fetches https URLs, each once, into ``fetched_folder``, which exists; without them a URL is a
+    problem. ``allow_plain_http`` leaves it to ``remote`` whether it follows an http URL. With ``confine_to`` a
+    path that leads out of that folder is a problem, symbolic links followed.
     """
-    loader = _Loader(
-        campaign.path.parent, remote, fetched_folder, confine_to, allow_plain_http=allow_plain_http
-    )
+    fetcher = _fetcher(remote, fetched_folder, allow_plain_http=allow_plain_http)
+    loader = _Loader(Finder(campaign.path.parent, confine_to), fetcher)
     inputs, faults = await loader.load(_named_by(campaign))
     if faults:
         shown = str(campaign.path)
@@ -126,31 +108,12 @@ async def load_inputs(
 _Fault = tuple[NamedSource, str]
 
 
-@dataclass(frozen=True)
-class _Examined:
-    """What one file is, or everything that is wrong with it."""
-
-    sha256: str = ""
-    facts: PictureFacts | ClipFacts | None = None
-    faults: tuple[str, ...] = ()
-
-
 class _Loader:
     """Finds files, fetches URLs and examines both; what is wrong with one is told for every cell that names it."""
 
-    def __init__(
-        self,
-        base: Path,
-        remote: RemoteFetcher | None,
-        fetched_folder: Path | None,
-        confine_to: Path | None,
-        *,
-        allow_plain_http: bool,
-    ) -> None:
-        self._finder = _Finder(base, confine_to)
-        self._remote = remote
-        self._fetched_folder = fetched_folder
-        self._schemes = ("https", "http") if allow_plain_http else ("https",)
+    def __init__(self, finder: Finder, fetcher: Fetcher | None) -> None:
+        self._finder = finder
+        self._fetcher = fetcher
         self._decoding = asyncio.Semaphore(_DECODED_AT_ONCE)
         self._fetching = asyncio.Semaphore(_FETCHED_AT_ONCE)
 
@@ -174,52 +137,52 @@ class _Loader:
         scheme = _SCHEME.match(source)
         if scheme is None:
             return await asyncio.to_thread(self._finder.find, source)
-        if (scheme[1] or scheme[2]).lower() not in self._schemes:
-            return "is not read; give a path relative to the CSV, or an https URL"
-        if self._remote is None or self._fetched_folder is None:
+        name = (scheme[1] or scheme[2]).lower()
+        if name != "https" and not (name == "http" and self._fetcher and self._fetcher.allow_plain_http):
+            return "is not followed; give an https URL, or a path relative to the CSV"
+        if self._fetcher is None:
             return "cannot be fetched here; give a path relative to the CSV"
         try:
             async with self._fetching:
-                return await _fetch(self._remote, source, self._fetched_folder)
+                return await self._fetcher.fetch(source)
         except (FetchRefused, ServiceError) as error:
             return f"cannot be fetched: {' '.join(str(error).split())}"
 
-    async def _examine(self, place: Path | str, kind: _Kind) -> _Examined:
+    async def _examine(self, place: Path | str, kind: Kind) -> Examined:
         if isinstance(place, str):
-            return _Examined(faults=(place,))
+            return Examined(faults=(place,))
         async with self._decoding:
-            return await asyncio.to_thread(_examined, place, kind)
+            return await asyncio.to_thread(examine, place, kind)
 
 
-class _Finder:
-    """Finds the files that cells name, and says what is wrong where there is none."""
+def _fetcher(remote: RemoteFiles | None, folder: Path | None, *, allow_plain_http: bool) -> Fetcher | None:
+    return None if remote is None or folder is None else Fetcher(remote, folder, allow_plain_http)
 
-    def __init__(self, base: Path, confine_to: Path | None) -> None:
-        self._base = base
-        self._confine_to = confine_to.resolve() if confine_to is not None else None
-        self._suggestions_left = _MOST_SUGGESTIONS
 
-    def find(self, source: str) -> Path | str:
-        """The file, symbolic links followed, or what is wrong."""
-        try:
-            path = (self._base / source).resolve()
-            # Before anything is said about what is there: nothing outside is even looked at.
-            if self._confine_to is not None and not path.is_relative_to(self._confine_to):
-                return "lies outside the campaign's folder, and only files below it are read here; move it there"
-            mode = path.stat().st_mode
-        except FileNotFoundError:
-            return f"is not there{self._suggestion(path)}; paths are relative to the CSV"
-        except (OSError, RuntimeError, ValueError) as error:
-            return f"cannot be read: {getattr(error, 'strerror', None) or error}"
-        if stat.S_ISDIR(mode):
-            return "is a folder; name a file in it"
-        return path if stat.S_ISREG(mode) else "is a device or pipe; name a file"
+async def _all(coroutines: Iterable[Coroutine[Any, Any, _Result]]) -> list[_Result]:
+    """All results in order; an error is raised once everything has ended, so that nothing goes on behind it."""
+    results = await asyncio.gather(*coroutines, return_exceptions=True)
+    values: list[_Result] = []
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+        values.append(result)
+    return values
 
-    def _suggestion(self, path: Path) -> str:
-        # Comparing names is slow where both they and the mistakes are many.
-        if self._suggestions_left == 0 or not path.parent.is_dir():
-            return ""
-        self._suggestions_left -= 1
-        names = {file.name.lower(): file.name for file in path.parent.iterdir()}
-        close = difflib.get_close_matches(path.name.lower(), names, n=1)
-        return f"; did you mean {shown_value(names[close[0]])}?" if close else ""
+
+def _named_by(campaign: Campaign) -> list[NamedSource]:
+    named: list[NamedSource] = []
+    for brief in campaign.briefs:
+        for part in brief.parts:
+            if isinstance(part, EditPart):
+                named.append(NamedSource(brief.line, "edit_image", part.image, "picture"))
+                continue
+            column = "compose_images" if isinstance(part, ComposePart) else "video_images"
+            if not isinstance(part, ComposePart):
+                named.append(NamedSource(brief.line, "video", part.clip, "clip"))
+            named += [NamedSource(brief.line, column, source, "picture") for source in part.images]
+    return named
+
+
+def _as_problems(shown: str, faults: Sequence[_Fault]) -> list[Problem]:
+    return [Problem(shown, item.line, item.column, message) for item, message in faults]

@@ -5,7 +5,7 @@ nothing else is sent, because the service silently drops an unknown key and bill
 """
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from decimal import ROUND_CEILING, Decimal
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Literal, get_args
@@ -173,9 +173,6 @@ class VideoRequest(_Request):
 
 StageRequest = EditRequest | ComposeRequest | VideoRequest
 
-REQUESTS: Mapping[Stage, type[StageRequest]] = {
-    request.stage: request for request in (EditRequest, ComposeRequest, VideoRequest)
-}
 REQUESTS: dict[str, type[StageRequest]] = {
     Stage.EDIT: EditRequest,
     Stage.COMPOSE: ComposeRequest,

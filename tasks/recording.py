@@ -121,7 +121,7 @@ def _stage_record(
         reason=planned.reason,
         prompt=part.request.prompt,
         request=part.request.parameters(),
-        inputs=tuple(_input_record(item, inputs) for item in sent),
+        inputs=tuple(_input_record(item, inputs, made, bench) for item in sent),
         assets=_placed(made.brief.brief, name.value, result.assets if result else ()),
         latency=latency,
         notes=_notes(made, stage, inputs),
@@ -138,16 +138,23 @@ def _placed(brief: str, stage: str, assets: Sequence[AssetRecord]) -> tuple[Asse
     )
 
 
-def _input_record(item: WorkInput, inputs: Inputs) -> InputRecord:
-    if item.source not in inputs:
-        return InputRecord(role=item.role, source=item.source, sha256=item.sha256, media_type="image")
-    loaded = inputs[item.source]
+def _input_record(item: WorkInput, inputs: Inputs, made: MadeBrief, bench: Workbench) -> InputRecord:
+    if item.source in inputs:
+        media_type = inputs[item.source].media_type
+    else:
+        media_type = next(
+            asset.media_type
+            for stage in made.stages
+            for asset in (stage.result.assets if stage.result else ())
+            if asset.sha256 == item.sha256
+        )
+    sent_as = bench.sent_as.get(item.sha256, media_type)
     return InputRecord(
         role=item.role,
         source=item.source,
         sha256=item.sha256,
-        media_type=loaded.media_type,
-        converted_to=loaded.converted_to,
+        media_type=media_type,
+        converted_to=sent_as if sent_as != media_type else None,
     )
 
 

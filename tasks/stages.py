@@ -84,7 +84,7 @@ async def run_stage(bench: Workbench, work: StageWork, *, refresh: bool) -> Stag
 
     Raises what the task's last try raised.
     """
-    state: State[Any] = await (_REFRESHING if refresh else _TASKS)[work.stage](work, return_state=True)
+    state = await _awaitable((_REFRESHING if refresh else _TASKS)[work.stage](work, return_state=True))
     task_run_id = state.state_details.task_run_id
     if task_run_id is not None:
         bench.task_runs[task_run_id] = state.name or ""
@@ -92,3 +92,9 @@ async def run_stage(bench: Workbench, work: StageWork, *, refresh: bool) -> Stag
     if isinstance(outcome, BaseException):
         raise outcome
     return StageResult.model_validate(outcome)
+
+
+async def _awaitable(call: Any) -> State[Any]:
+    """Prefect's annotations hide that an async task called with ``return_state`` is awaited all the same."""
+    state: State[Any] = await call
+    return state

@@ -39,6 +39,7 @@ async def _upload(bench: Workbench, item: WorkInput) -> str:
         async with bench.uploads_at_once:
             bench.stop.check()
             content, media_type = await asyncio.to_thread(_as_sent, bench.path_of(item.sha256), item)
+            bench.sent_as[item.sha256] = media_type
             # Named by its hash: a history that rewrites URLs still tells which input it was.
             name = f"{item.sha256}{mimetypes.guess_extension(media_type) or ''}"
             upload = await bench.client.upload(content, filename=name, media_type=media_type)

@@ -27,7 +27,7 @@ def verify_run_folder(folder: Path) -> list[str]:
         return [f"{path} is missing: without it nothing can be verified; `campaign report` writes it again"]
     except OSError as error:
         return [f"{path} cannot be read: {error.strerror or error}"]
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return [f"{path} is damaged: it is not a manifest; `campaign report` writes it again"]
 
     problems: list[str] = []

@@ -73,6 +73,8 @@ class Workbench:
     # Decoding a 4k picture takes a core for a second; two at a time leave the event loop its turn.
     decodes_at_once: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
 
+    # Media types of the inputs uploaded in this run, as sent, by the sha256 of the original.
+    sent_as: dict[str, str] = field(default_factory=dict)
     # Prefect's task runs of this run and the names of the states they ended in.
     task_runs: dict[UUID, str] = field(default_factory=dict)
     # POSTs under way: an ending run waits for their answers, so that no paid prediction's id is lost.

@@ -1,7 +1,7 @@
 """The steps of an attempt, each one committed and on disk before the method returns.
 
-Decisions (to reserve, to send) need the lease. Facts (the service accepted it, it has ended) need only that the
-attempt was this process's when they came about: a paid prediction's id is never refused for being late.
+Decisions (to reserve, to send) need the lease. What came of a request may be told by whoever sent it, even after
+losing the lease: a paid prediction's id is not refused for being late.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,8 @@ ALLOWED: Mapping[AttemptState, frozenset[AttemptState]] = {
             AttemptState.SUBMITTED,
             AttemptState.RESERVED,  # it was not accepted: 429, no connection
             AttemptState.UNKNOWN,
-            AttemptState.FAILED,  # it was refused: a bad parameter
+            AttemptState.WITHDRAWN,  # it was refused: key, credit, a bad parameter
+            AttemptState.FAILED,
             AttemptState.HELD,
         }
     ),
@@ -42,7 +43,7 @@ ALLOWED: Mapping[AttemptState, frozenset[AttemptState]] = {
 
 class Attempts(Part):
     def attempt(self, attempt_id: int) -> AttemptRow:
-        """The attempt as it stands. Raises LookupError where there is none of this id."""
+        """Read an attempt as it stands. Raises LookupError where there is none of this id."""
         with self._database.read() as connection:
             row = connection.execute(sa.select(attempts).where(attempts.c.id == attempt_id)).one_or_none()
         if row is None:
@@ -63,6 +64,8 @@ class Attempts(Part):
             query = query.where(attempts.c.run_id == run_id)
         if settled_run_id is not None:
             query = query.where(attempts.c.settled_run_id == settled_run_id)
+        if settled_run_id is not None:
+            query = query.where(attempts.c.settled_run_id == settled_run_id)
         if state is not None:
             query = query.where(attempts.c.state == state)
         if key is not None:
@@ -80,7 +83,7 @@ class Attempts(Part):
         queue_s: float | None = None,
         upload_s: float | None = None,
     ) -> AttemptRow:
-        """``reserved → intent``: to be called right before the POST of ``body``, and the POST to follow at once.
+        """Step ``reserved → intent``: right before the POST of ``body``, which is to follow at once.
 
         The last door before the money: raises CapReached where the run has come to be over its budget since
         (by what it resumed, or was charged), and LeaseLost where the work is another's.
@@ -112,12 +115,12 @@ class Attempts(Part):
     def submitted(
         self,
         attempt_id: int,
-        *,
         prediction_id: str,
+        *,
         service_created_at: datetime | None = None,
         submit_s: float | None = None,
     ) -> AttemptRow:
-        """``intent → submitted``: the service accepted it. Telling the same id twice is fine.
+        """Step ``intent → submitted``: the service accepted it. Telling the same id twice is fine.
 
         Raises NeedsPerson, changing nothing, where another attempt has this id already.
         """
@@ -132,11 +135,11 @@ class Attempts(Part):
             raise NeedsPerson(taken(prediction_id)) from error
 
     def not_sent(self, attempt_id: int) -> AttemptRow:
-        """``intent → reserved``: certainly nothing was created (429, no connection). May be intended again."""
+        """Step back ``intent → reserved``: certainly nothing was created (429, no connection)."""
         return self._step(attempt_id, AttemptState.RESERVED, {}, by_sender=True)
 
     def unknown(self, attempt_id: int, reason: str) -> AttemptRow:
-        """``intent → unknown``: the POST may have been accepted, its id is not known."""
+        """Step ``intent → unknown``: the POST may have been accepted, its id is not known."""
         return self._step(attempt_id, AttemptState.UNKNOWN, {"error": plain(reason)}, by_sender=True)
 
     def completed(
@@ -150,7 +153,7 @@ class Attempts(Part):
         detected_at: datetime | None = None,
         polls: int = 0,
     ) -> AttemptRow:
-        """``submitted → completed``: the outputs' addresses are known. ``polls`` add to those counted before."""
+        """Step ``submitted → completed``: the outputs' addresses are known. ``polls`` are added up."""
         values = {
             "outputs": list(outputs),
             "nsfw": list(nsfw),
@@ -170,7 +173,7 @@ class Attempts(Part):
         download_s: float | None = None,
         settlement: Settlement | None = None,
     ) -> AttemptRow:
-        """``completed → stored``: the verified bytes are in the store. The generation is done, the lease given back.
+        """Step ``completed → stored``: the verified bytes are kept; the generation is done, its lease given back.
 
         A ``settlement``, where the cost is known already, is booked in the same transaction.
         """
@@ -180,7 +183,7 @@ class Attempts(Part):
             check_step(attempt, AttemptState.STORED)
             now = self._database.now(connection)
             key = attempt.generation_key
-            # Sorted, so that two transactions that keep the same assets cannot wait for each other in a circle.
+            # Sorted: two transactions that keep the same assets must not wait for each other in a circle.
             rows = sorted((_asset_row(asset, now) for asset in assets), key=lambda row: str(row["sha256"]))
             self._database.insert_missing(connection, assets_table, rows)
             connection.execute(sa.delete(generation_assets).where(generation_assets.c.generation_key == key))
@@ -215,10 +218,10 @@ class Attempts(Part):
         polls: int = 0,
         settlement: Settlement | None = None,
     ) -> AttemptRow:
-        """The prediction ended without outputs, or (``intent → failed``) the service refused the request.
+        """Record that the prediction ended without outputs, or that none came of the request.
 
-        Where there is a prediction, its reservation goes on counting until it is settled; where there is none,
-        nothing can be billed, and it is settled at 0.
+        With a prediction, the reservation goes on counting until it is settled; without one, nothing can be
+        billed, and it is settled at 0.
         """
         with self._database.write() as connection:
             _, attempt = self._locked_attempt(connection, attempt_id)
@@ -239,11 +242,11 @@ class Attempts(Part):
             return update_attempt(connection, attempt_id, values)
 
     def held(self, attempt_id: int, reason: str) -> AttemptRow:
-        """A person must look; ``reason`` says at what. Its reservation goes on counting."""
+        """Keep the attempt for a person; ``reason`` says what to look at. Its reservation goes on counting."""
         return self._step(attempt_id, AttemptState.HELD, {"held_reason": plain(reason)})
 
     def withdrawn(self, attempt_id: int, reason: str) -> AttemptRow:
-        """``reserved → withdrawn``: nothing was sent and nothing will be; the reservation is released."""
+        """Release the reservation: nothing was sent, or the service refused the request; nothing is billed."""
         return self._step(attempt_id, AttemptState.WITHDRAWN, {"error": plain(reason), "reserved": 0})
 
     def _step(
@@ -279,12 +282,12 @@ def check_step(attempt: AttemptRow, state: AttemptState) -> None:
 
 
 def step_values(state: AttemptState, now: datetime) -> dict[str, Any]:
-    """The new state and its moment. Back to ``reserved`` keeps the moment of the reservation."""
+    """Give the new state and its moment. Back to ``reserved`` keeps the moment of the reservation."""
     return {"state": state} if state == AttemptState.RESERVED else {"state": state, f"{state}_at": now}
 
 
 def settled_values(attempt: AttemptRow, settlement: Settlement, run_id: str, now: datetime) -> dict[str, Any]:
-    """The run that settles first is the one that is charged; later news correct the amounts only."""
+    """Give what settling changes: the first run to settle is charged, later news correct the amounts only."""
     values: dict[str, Any] = {
         "charged": settlement.charged,
         "refunded": settlement.refunded,
@@ -300,8 +303,8 @@ def settled_values(attempt: AttemptRow, settlement: Settlement, run_id: str, now
 
 def taken(prediction_id: str) -> str:
     return (
-        f"the service gave the prediction {prediction_id} to two requests; look at it in the account's history, "
-        "then run `campaign reconcile`"
+        f"the service gave the prediction {prediction_id} to two requests; look at it in the account's "
+        "history, then run `campaign reconcile`"
     )
 
 

@@ -36,11 +36,11 @@ class Budget(Part):
         worst_case: int,
         day_cap: int | None = None,
     ) -> AttemptRow:
-        """A new attempt at the claimed work, ``worst_case`` of the run's budget set aside for it.
+        """Begin an attempt at the claimed work and set ``worst_case`` of the run's budget aside for it.
 
-        Raises CapReached, changing nothing, where the run's budget or ``day_cap`` (all runs, since midnight UTC)
-        does not cover it; LeaseLost where the work is not this process's; IllegalTransition where an attempt at
-        it is alive already.
+        Raises CapReached, changing nothing, where the run's budget or ``day_cap`` (all runs, since midnight
+        UTC) does not cover it; LeaseLost where the work is not this process's; IllegalTransition where an
+        attempt at it is alive already.
         """
         with self._database.write() as connection:
             generation = self._locked_generation(connection, key)
@@ -82,11 +82,11 @@ class Budget(Part):
             return attempt_from(created.one())
 
     def resume(self, attempt_id: int, *, run_id: str, owner: str, day_cap: int | None = None) -> AttemptRow:
-        """Goes on with an attempt that ``claim`` handed out: from now on it is this run's and this owner's.
+        """Go on with an attempt that ``claim`` handed out: from now on it is this run's and this owner's.
 
         What was sent is spent, so its reservation moves to this run without asking the cap; one that was only
-        ``reserved`` must fit in (else CapReached, and it stays where it was). What is settled stays where it was
-        settled. An ``intent`` of another owner becomes ``unknown``: its reply is lost. Look at the returned state.
+        ``reserved`` must fit in (else CapReached, and it stays where it was). What is settled stays where it
+        was settled. An earlier ``intent`` becomes ``unknown``: its reply is lost. Look at the returned state.
         """
         with self._database.write() as connection:
             generation, attempt = self._locked_attempt(connection, attempt_id)
@@ -111,7 +111,7 @@ class Budget(Part):
             return update_attempt(connection, attempt_id, values)
 
     def run_money(self, run_id: str) -> RunMoney:
-        """What the run has cost so far and holds."""
+        """Sum up what the run has cost so far and holds."""
         with self._database.read() as connection:
             return _money(connection, attempts.c.run_id == run_id)
 
@@ -132,7 +132,7 @@ class Budget(Part):
 
 
 def check_run(connection: sa.Connection, run_id: str, wanted: int, without: int | None = None) -> None:
-    """Raises CapReached unless the run's budget covers ``wanted`` beside everything else of the run."""
+    """Raise CapReached unless the run's budget covers ``wanted`` beside everything else of the run."""
     cap = connection.execute(
         sa.select(runs.c.budget).where(runs.c.id == run_id).with_for_update()
     ).scalar_one()

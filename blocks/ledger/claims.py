@@ -34,25 +34,21 @@ _RESUMABLE = (
 
 class Claims(Part):
     def find_stored(self, keys: Iterable[str]) -> dict[str, StoredGeneration]:
-        """Those of the keys that are paid for and kept, by key. Whether the files still exist, the store knows."""
+        """Find what is paid for and kept, by key. Whether the files still exist, the asset store knows."""
         with self._database.read() as connection:
             return _find_stored(connection, keys)
 
     def find_held(self, keys: Iterable[str]) -> dict[str, AttemptRow]:
-        """The attempts among these pieces of work that wait for a person, by key."""
+        """Find the attempts that wait for a person, by key."""
         with self._database.read() as connection:
             return _find_attempts(connection, keys, (AttemptState.HELD,))
 
-    def find_resumable(self, keys: Iterable[str]) -> dict[str, AttemptRow]:
-        """The attempts among these pieces of work that were begun and have not ended, by key."""
-        with self._database.read() as connection:
-            return _find_attempts(connection, keys, _RESUMABLE)
-
     def claim(self, work: GenerationWork, *, owner: str, run_id: str) -> Claim:
-        """Takes the lease on a piece of work, where nobody alive has it and there is something to do.
+        """Take the lease on a piece of work, where nobody alive has it and there is something to do.
 
-        Leases are a key's, not a process's: of two tasks of one process, too, only one is granted it. Give it
-        back with ``release`` (in a ``finally``); ``stored`` gives it back by itself. After Busy, ask again.
+        Of two tasks of one process, too, only one is granted it. Give it back with ``release`` (in a
+        ``finally``); ``stored`` gives it back by itself. After Busy, ask again. ``run_id`` is the run that
+        wants the work done.
         """
         # Most who ask while another works only want to hear that it goes on: that needs no writing.
         with self._database.read() as connection:
@@ -77,7 +73,7 @@ class Claims(Part):
         return Granted(attempt)
 
     def release(self, key: str, owner: str) -> None:
-        """Gives the lease back. Does nothing where it is another's, or was given back already."""
+        """Give the lease back. Does nothing where it is another's, or was given back already."""
         lease = self._leases.get(key)
         if lease is None or lease.owner != owner:
             return
@@ -89,11 +85,11 @@ class Claims(Part):
             )
         self._leases.pop(key, None)
 
-    def collect_again(self, key: str) -> AttemptRow | None:
-        """The stored bytes are gone or damaged: the work is open again.
+    def reopen(self, key: str) -> None:
+        """Open stored work again, because its bytes are gone or damaged. Does nothing where it is open.
 
-        Its attempt, where the service may still have the outputs, is ``completed`` once more, to be downloaded
-        again free of charge; that attempt is returned.
+        Its attempt is ``completed`` once more: the next ``claim`` hands it out, to be downloaded again free of
+        charge while the service has the outputs.
         """
         with self._database.write() as connection:
             generation = self._locked_generation(connection, key)
@@ -113,10 +109,9 @@ class Claims(Part):
                     .where(attempts.c.generation_key == key, attempts.c.number == newest)
                     .values(state=AttemptState.COMPLETED, stored_at=None)
                 )
-            return _find_attempts(connection, [key], _RESUMABLE).get(key)
 
     def _look(self, connection: sa.Connection, key: str, owner: str) -> Claim | None:
-        """None: the lease can be had."""
+        """Say what stands in the way of the lease; None: it can be had."""
         row = connection.execute(
             sa.select(generations.c.state, generations.c.lease_token, owners)
             .select_from(generations.outerjoin(owners, generations.c.lease_owner == owners.c.id))
@@ -137,7 +132,7 @@ class Claims(Part):
 
 
 def lease_end(row: sa.Row[Any], now: datetime) -> datetime | None:
-    """When the lease of a generation's row, joined with its owner, runs out; None where there is none alive."""
+    """Say when the lease of a generation's row, joined with its owner, runs out; None where none is alive."""
     if row.lease_token is None or row.heartbeat_at is None:
         return None
     until: datetime = row.heartbeat_at + timedelta(seconds=LEASE_SECONDS)
@@ -165,7 +160,7 @@ def _new_generation(work: GenerationWork, now: datetime) -> dict[str, Any]:
 def _find_attempts(
     connection: sa.Connection, keys: Iterable[str], states: tuple[AttemptState, ...]
 ) -> dict[str, AttemptRow]:
-    """At most one attempt a key is alive; the database sees to that."""
+    """Find attempts in states of which, the database sees to that, a key has one attempt at most."""
     found: dict[str, AttemptRow] = {}
     for chunk in chunks(keys):
         query = sa.select(attempts).where(attempts.c.generation_key.in_(chunk), attempts.c.state.in_(states))

@@ -13,6 +13,9 @@ from simulator.rendering.planes import Planes
 
 FRAMES_PER_SECOND = 24
 
+_STEP = Fraction(1, FRAMES_PER_SECOND)
+# Time stamps are rounded: a frame that begins this much too late still counts as there.
+_TOLERANCE = Fraction(1, 240)
 _HIGH_DEFINITION = 720
 # H.273's numbers for the matrices that cameras use.
 _MATRICES = {1: BT709, 5: BT601, 6: BT601, 9: BT2020, 10: BT2020}
@@ -33,8 +36,8 @@ class Footage:
 def open_footage(source: av.container.InputContainer) -> Footage:
     """The first picture stream of the clip. Raises ValueError where there is none, or nothing in it."""
     stream = source.streams.best("video")
-    if stream is None:
-        raise ValueError("the clip has no picture")
+    if not isinstance(stream, av.VideoStream):
+        raise ValueError("the clip has no picture")  # noqa: TRY004 - the clip's fault, not the caller's
     stream.thread_count = 1
     decoded = source.decode(stream)
     first = next(decoded, None)
@@ -64,34 +67,29 @@ def open_footage(source: av.container.InputContainer) -> Footage:
 
     def steady() -> Iterator[Planes]:
         """Each moment shows the frame that stood then; the last one stands until the clip's end."""
-        current, shown, produced = first, upright(first), 0
-        end = Fraction(0)
+        current: av.VideoFrame | None = None
+        shown, produced = upright(first), 0
+        began, end = Fraction(0), Fraction(0)
         for frame in decoded:
-            if not isinstance(frame, av.VideoFrame) or frame.pts is None or frame.time_base is None:
+            if frame.pts is None or frame.time_base is None:
                 continue
             begins = frame.pts * frame.time_base - start
-            end = begins + (begins - end if begins > end else 0)
-            # Half a frame's tolerance, so that equal rates map one to one in spite of rounded time stamps.
-            while Fraction(produced, FRAMES_PER_SECOND) + _TOLERANCE < begins and not _past(
-                produced, seconds
-            ):
-                if shown is None:
-                    shown = upright(current)
+            while produced * _STEP + _TOLERANCE < begins and not _full(produced, seconds):
+                if current is not None:
+                    current, shown = None, upright(current)
                 yield shown
                 produced += 1
-            current, shown = frame, None
-        if shown is None:
+            current = frame
+            began, end = begins, begins + (begins - began)
+        if current is not None:
             shown = upright(current)
-        while not _past(produced, seconds or end):
+        while not _full(produced, seconds or end):
             yield shown
             produced += 1
 
     return Footage(size, seconds, matrix, tags, shape if turn in {0, 180} else 1 / shape, steady())
 
 
-_TOLERANCE = Fraction(1, 240)
-
-
-def _past(produced: int, seconds: Fraction | None) -> bool:
-    """Whether so many frames fill the clip; at least one always is made."""
+def _full(produced: int, seconds: Fraction | None) -> bool:
+    """Whether so many frames fill the clip; one at least is made."""
     return seconds is not None and produced >= max(1, round(seconds * FRAMES_PER_SECOND))

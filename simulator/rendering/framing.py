@@ -1,6 +1,6 @@
 """Bringing a picture to other sides without cutting into what it shows."""
 
-import numpy
+import numpy as np
 from PIL import Image, ImageFilter
 
 from simulator.rendering.textures import as_mask, bounded
@@ -57,13 +57,13 @@ def _plainest_trim(picture: Image.Image, width: float, height: float) -> Image.I
     if spare == (0, 0):
         return picture
     small = picture.convert("L").resize(bounded(picture.size, _LONGEST_SURROUNDINGS), Image.Resampling.BOX)
-    detail = numpy.asarray(small.filter(ImageFilter.FIND_EDGES), dtype=numpy.float32)
+    detail = np.asarray(small.filter(ImageFilter.FIND_EDGES), dtype=np.float32)
     left = round(spare[0] * _lighter_side(detail.sum(axis=0), spare[0] / picture.width))
     top = round(spare[1] * _lighter_side(detail.sum(axis=1), spare[1] / picture.height))
     return picture.crop((left, top, left + kept_width, top + kept_height))
 
 
-def _lighter_side(detail: numpy.ndarray[tuple[int, ...], numpy.dtype[numpy.float32]], cut: float) -> float:
+def _lighter_side(detail: np.ndarray[tuple[int, ...], np.dtype[np.float32]], cut: float) -> float:
     """Which share of the cut to take from the start, by how much detail the two ends hold."""
     strip = max(1, round(len(detail) * cut))
     start, end = float(detail[:strip].sum()), float(detail[-strip:].sum())
@@ -75,14 +75,14 @@ def _surroundings(sharp: Image.Image, size: tuple[int, int]) -> Image.Image:
     small_size = bounded(size, _LONGEST_SURROUNDINGS)
     factor = small_size[0] / size[0]
     inner = (max(2, round(sharp.width * factor)), max(2, round(sharp.height * factor)))
-    small = numpy.asarray(sharp.resize(inner, Image.Resampling.BOX))
+    small = np.asarray(sharp.resize(inner, Image.Resampling.BOX))
     missing = (max(0, small_size[0] - inner[0]), max(0, small_size[1] - inner[1]))
     padding = (
         (missing[1] // 2, missing[1] - missing[1] // 2),
         (missing[0] // 2, missing[0] - missing[0] // 2),
         (0, 0),
     )
-    mirrored = Image.fromarray(numpy.pad(small, padding, mode="symmetric"))
+    mirrored = Image.fromarray(np.pad(small, padding, mode="symmetric"))
     blurred = mirrored.filter(ImageFilter.GaussianBlur(max(small_size) / 40))
     return blurred.resize(size, Image.Resampling.BICUBIC)
 
@@ -92,11 +92,11 @@ def _feathered(inner: tuple[int, int], size: tuple[int, int]) -> Image.Image:
     width, height = inner
     feather = max(2, round(min(size) * 0.07))
     if width < size[0]:
-        places = numpy.arange(width, dtype=numpy.float32)
-        edge = numpy.clip(numpy.minimum(places, width - 1 - places) / feather, 0, 1)
+        places = np.arange(width, dtype=np.float32)
+        edge = np.clip(np.minimum(places, width - 1 - places) / feather, 0, 1)
         line = edge * edge * (3 - 2 * edge)
-        return as_mask(numpy.broadcast_to(line[None, :], (height, width)))
-    places = numpy.arange(height, dtype=numpy.float32)
-    edge = numpy.clip(numpy.minimum(places, height - 1 - places) / feather, 0, 1)
+        return as_mask(np.broadcast_to(line[None, :], (height, width)))
+    places = np.arange(height, dtype=np.float32)
+    edge = np.clip(np.minimum(places, height - 1 - places) / feather, 0, 1)
     line = edge * edge * (3 - 2 * edge)
-    return as_mask(numpy.broadcast_to(line[:, None], (height, width)))
+    return as_mask(np.broadcast_to(line[:, None], (height, width)))

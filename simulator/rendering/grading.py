@@ -8,13 +8,11 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy
-from numpy.typing import NDArray
+import numpy as np
 from PIL import Image, ImageFilter
 
+from simulator.rendering.textures import Levels
 from simulator.rendering.vocabulary import Colour, Look
-
-Levels = NDArray[numpy.float32]
 
 _TABLE_SIDE = 33
 
@@ -36,7 +34,7 @@ class Matrix:
         red = luma + red_difference * (2 - 2 * self.red)
         blue = luma + blue_difference * (2 - 2 * self.blue)
         green = (luma - self.red * red - self.blue * blue) / (1 - self.red - self.blue)
-        return numpy.stack([red, green, blue], axis=-1)
+        return np.stack([red, green, blue], axis=-1)
 
 
 BT601 = Matrix(0.299, 0.114)
@@ -46,10 +44,10 @@ BT2020 = Matrix(0.2627, 0.0593)
 
 def toned(look: Look, luma: Levels) -> Levels:
     """Luma after exposure, contrast and fade."""
-    bright = numpy.clip(luma, 0, 1) ** (2.0**-look.exposure)
+    bright = np.clip(luma, 0, 1) ** (2.0**-look.exposure)
     curve = bright * bright * (3 - 2 * bright)
     contrasted = bright + look.contrast * (curve - bright)
-    return numpy.asarray(look.fade + (1 - 1.3 * look.fade) * contrasted, dtype=numpy.float32)
+    return np.asarray(look.fade + (1 - 1.3 * look.fade) * contrasted, dtype=np.float32)
 
 
 def recoloured(look: Look, blue_difference: Levels, red_difference: Levels) -> tuple[Levels, Levels]:
@@ -64,17 +62,17 @@ def recoloured(look: Look, blue_difference: Levels, red_difference: Levels) -> t
 
 def tint(look: Look, luma: Levels, matrix: Matrix) -> tuple[Levels, Levels]:
     """What shadows and lights gain in colour, by luma before toning."""
-    blue_gain = numpy.zeros_like(luma)
-    red_gain = numpy.zeros_like(luma)
+    blue_gain = np.zeros_like(luma)
+    red_gain = np.zeros_like(luma)
     strength = look.tint_strength * (0.0 if look.saturation == 0 else 1.0)
     for colour, weight in (
         (look.shadow_tint, (1 - luma) ** 1.5),
         (look.light_tint, luma * (1 - 0.45 * luma)),
     ):
         if colour is not None:
-            _, blue, red = matrix.to_planes(numpy.asarray(colour, dtype=numpy.float32) / 255)
+            _, blue, red = matrix.to_planes(np.asarray(colour, dtype=np.float32) / 255)
             # Unit length, so that a pale tint colours no less than a deep one.
-            length = max(float(numpy.hypot(blue, red)), 0.05)
+            length = max(float(np.hypot(blue, red)), 0.05)
             blue_gain = blue_gain + strength * weight * (blue / length)
             red_gain = red_gain + strength * weight * (red / length)
     return blue_gain, red_gain
@@ -87,7 +85,7 @@ def graded(picture: Image.Image, look: Look) -> Image.Image:
 
 def dyed(picture: Image.Image, colour: Colour) -> Image.Image:
     """The RGB picture with every coloured thing in one colour; light and shade stay."""
-    target_luma, target_blue, target_red = BT601.to_planes(numpy.asarray(colour, dtype=numpy.float32) / 255)
+    target_luma, target_blue, target_red = BT601.to_planes(np.asarray(colour, dtype=np.float32) / 255)
     # Moves the middle of the tones towards the colour's own brightness, leaving black and white in place.
     middle = min(max(0.11 + 0.75 * float(target_luma), 0.1), 0.9)
     exponent = math.log(middle) / math.log(0.4)
@@ -95,11 +93,11 @@ def dyed(picture: Image.Image, colour: Colour) -> Image.Image:
     def dye(rgb: Levels) -> Levels:
         luma, blue, red = BT601.to_planes(rgb)
         shaded = luma**exponent
-        body = 1.15 * numpy.clip(5 * shaded * (1 - shaded), 0, 1)
+        body = 1.15 * np.clip(5 * shaded * (1 - shaded), 0, 1)
         changed = BT601.to_rgb(shaded, target_blue * body, target_red * body)
         # What has no colour of its own (porcelain, metal, light) takes on none.
-        own = numpy.clip((numpy.hypot(blue, red) - 0.03) / 0.09, 0, 1)[..., None]
-        return numpy.asarray(rgb + (changed - rgb) * own, dtype=numpy.float32)
+        own = np.clip((np.hypot(blue, red) - 0.03) / 0.09, 0, 1)[..., None]
+        return np.asarray(rgb + (changed - rgb) * own, dtype=np.float32)
 
     return _through_table(picture, dye)
 
@@ -112,9 +110,9 @@ def _grade(look: Look, rgb: Levels) -> Levels:
 
 
 def _through_table(picture: Image.Image, change: Callable[[Levels], Levels]) -> Image.Image:
-    axis = numpy.linspace(0, 1, _TABLE_SIDE, dtype=numpy.float32)
-    blue, green, red = numpy.meshgrid(
+    axis = np.linspace(0, 1, _TABLE_SIDE, dtype=np.float32)
+    blue, green, red = np.meshgrid(
         axis, axis, axis, indexing="ij"
     )  # red varies fastest, as Pillow wants it
-    table = numpy.clip(change(numpy.stack([red, green, blue], axis=-1)), 0, 1)
+    table = np.clip(change(np.stack([red, green, blue], axis=-1)), 0, 1)
     return picture.filter(ImageFilter.Color3DLUT(_TABLE_SIDE, table.reshape(-1).tolist()))

@@ -6,7 +6,7 @@ pictures do not work that way: for those a soft oval about the middle stands in.
 
 from dataclasses import dataclass
 
-import numpy
+import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
@@ -30,37 +30,37 @@ class Matte:
 def matte_for(picture: Image.Image) -> Matte:
     """The subject of an RGB picture."""
     small = picture.resize(bounded(picture.size, _LONGEST), Image.Resampling.BOX)
-    rgb = numpy.asarray(small, dtype=numpy.float32) / 255
+    rgb = np.asarray(small, dtype=np.float32) / 255
     rough = _unlike_the_rim(rgb)
     subject = _closed(rough)
     if not _believable(subject):
         return Matte(oval_mask(picture.size), cut_out=False)
-    edges = _guided(BT601.to_planes(rgb)[0], subject.astype(numpy.float32), radius=4, softness=2e-3)
-    crisp = numpy.clip((edges - 0.25) / 0.5, 0, 1)
+    edges = _guided(BT601.to_planes(rgb)[0], subject.astype(np.float32), radius=4, softness=2e-3)
+    crisp = np.clip((edges - 0.25) / 0.5, 0, 1)
     return Matte(as_mask(crisp).resize(picture.size, Image.Resampling.BICUBIC), cut_out=True)
 
 
-def _unlike_the_rim(rgb: Levels) -> NDArray[numpy.bool_]:
+def _unlike_the_rim(rgb: Levels) -> NDArray[np.bool_]:
     """Pixels whose colour is far from every colour of the rim nearby."""
     luma, blue, red = BT601.to_planes(rgb)
     height, width = luma.shape
     horizontal, vertical = grid((width, height))
-    features = numpy.stack([luma, 2.2 * blue, 2.2 * red, 0.16 * horizontal, 0.16 * vertical], axis=-1)
+    features = np.stack([luma, 2.2 * blue, 2.2 * red, 0.16 * horizontal, 0.16 * vertical], axis=-1)
     depth = max(2, round(min(width, height) * 0.04))
-    rim = numpy.ones((height, width), dtype=bool)
+    rim = np.ones((height, width), dtype=bool)
     rim[depth:-depth, depth:-depth] = False
     centres = _cluster(features[rim])
-    distance = numpy.full((height, width), numpy.inf, dtype=numpy.float32)
+    distance = np.full((height, width), np.inf, dtype=np.float32)
     for centre in centres:
-        distance = numpy.minimum(distance, numpy.sqrt(((features - centre) ** 2).sum(axis=-1)))
-    usual = float(numpy.quantile(distance[rim], 0.92))
+        distance = np.minimum(distance, np.sqrt(((features - centre) ** 2).sum(axis=-1)))
+    usual = float(np.quantile(distance[rim], 0.92))
     return distance > max(_otsu(distance), 1.15 * usual)
 
 
 def _cluster(samples: Levels) -> Levels:
     """A few rounds of k-means from evenly spread starts along the samples sorted by brightness."""
-    order = numpy.argsort(samples[:, 0], kind="stable")
-    centres = samples[order[numpy.linspace(0, len(order) - 1, _CLUSTERS).astype(int)]]
+    order = np.argsort(samples[:, 0], kind="stable")
+    centres = samples[order[np.linspace(0, len(order) - 1, _CLUSTERS).astype(int)]]
     for _ in range(8):
         nearest = ((samples[:, None, :] - centres[None]) ** 2).sum(axis=-1).argmin(axis=1)
         for index in range(_CLUSTERS):
@@ -72,34 +72,34 @@ def _cluster(samples: Levels) -> Levels:
 
 def _otsu(values: Levels) -> float:
     """The threshold that parts the values into the two most distinct groups."""
-    counts, edges = numpy.histogram(values, bins=64)
+    counts, edges = np.histogram(values, bins=64)
     middles = (edges[:-1] + edges[1:]) / 2
-    below = numpy.cumsum(counts)
+    below = np.cumsum(counts)
     above = below[-1] - below
-    sums = numpy.cumsum(counts * middles)
-    mean_below = sums / numpy.maximum(below, 1)
-    mean_above = (sums[-1] - sums) / numpy.maximum(above, 1)
+    sums = np.cumsum(counts * middles)
+    mean_below = sums / np.maximum(below, 1)
+    mean_above = (sums[-1] - sums) / np.maximum(above, 1)
     return float(middles[int((below * above * (mean_below - mean_above) ** 2).argmax())])
 
 
-def _closed(rough: NDArray[numpy.bool_]) -> NDArray[numpy.bool_]:
+def _closed(rough: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Without specks and without holes: what the rim's colour reaches from the rim is surroundings, nothing else."""
     smooth = (
-        as_mask(rough.astype(numpy.float32))
+        as_mask(rough.astype(np.float32))
         .filter(ImageFilter.MedianFilter(5))
         .filter(ImageFilter.MaxFilter(5))
     )
-    levels = numpy.pad(numpy.asarray(smooth), 1)
+    levels = np.pad(np.asarray(smooth), 1)
     plate = Image.fromarray(levels)
     ImageDraw.floodfill(plate, (0, 0), 128)
-    filled = Image.fromarray(((numpy.asarray(plate) != 128) * 255).astype(numpy.uint8)[1:-1, 1:-1])
+    filled = Image.fromarray(((np.asarray(plate) != 128) * 255).astype(np.uint8)[1:-1, 1:-1])
     opened = filled.filter(ImageFilter.MinFilter(7)).filter(ImageFilter.MaxFilter(5))
-    return numpy.asarray(opened) > 127
+    return np.asarray(opened) > 127
 
 
-def _believable(subject: NDArray[numpy.bool_]) -> bool:
+def _believable(subject: NDArray[np.bool_]) -> bool:
     area = float(subject.mean())
-    rim = numpy.concatenate(
+    rim = np.concatenate(
         [subject[0], subject[:, 0], subject[:, -1]]
     )  # a subject may well stand on the lower edge
     height, width = subject.shape
@@ -115,8 +115,8 @@ def oval_mask(size: tuple[int, int]) -> Image.Image:
     """L at ``size``: opaque about the middle, fading towards the rim."""
     small = bounded(size, _LONGEST)
     horizontal, vertical = grid(small)
-    distance = numpy.hypot((horizontal - 0.5) / 0.47, (vertical - 0.52) / 0.52)
-    falling = numpy.clip((1.12 - distance) / 0.55, 0, 1)
+    distance = np.hypot((horizontal - 0.5) / 0.47, (vertical - 0.52) / 0.52)
+    falling = np.clip((1.12 - distance) / 0.55, 0, 1)
     return as_mask(falling * falling * (3 - 2 * falling)).resize(size, Image.Resampling.BICUBIC)
 
 
@@ -136,8 +136,8 @@ def _box(levels: Levels, radius: int) -> Levels:
     for axis in (0, 1):
         padding = [(0, 0), (0, 0)]
         padding[axis] = (radius + 1, radius)
-        sums = numpy.cumsum(numpy.pad(levels, padding, mode="edge"), axis=axis, dtype=numpy.float64)
-        high = numpy.take(sums, range(2 * radius + 1, sums.shape[axis]), axis=axis)
-        low = numpy.take(sums, range(sums.shape[axis] - 2 * radius - 1), axis=axis)
-        levels = ((high - low) / (2 * radius + 1)).astype(numpy.float32)
+        sums = np.cumsum(np.pad(levels, padding, mode="edge"), axis=axis, dtype=np.float64)
+        high = np.take(sums, range(2 * radius + 1, sums.shape[axis]), axis=axis)
+        low = np.take(sums, range(sums.shape[axis] - 2 * radius - 1), axis=axis)
+        levels = ((high - low) / (2 * radius + 1)).astype(np.float32)
     return levels

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy
+import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 from simulator.rendering.styles import Variation
@@ -30,7 +30,7 @@ def particle_layers(size: tuple[int, int], look: Look, variation: Variation) -> 
     if look.particles is None:
         return []
     small = bounded(size, _LONGEST)
-    random = numpy.random.default_rng(variation.seed + 1)
+    random = np.random.default_rng(variation.seed + 1)
     drawn = _KINDS[look.particles](small, random, look.glow or variation.accent)
     return [
         ParticleLayer(layer.picture.resize(size, Image.Resampling.BICUBIC), layer.drift) for layer in drawn
@@ -85,14 +85,14 @@ class _Canvas:
             return ParticleLayer(self._picture, drift)
         margin = math.ceil(blur * 3)
         tiled = Image.fromarray(
-            numpy.pad(numpy.asarray(self._picture), ((margin, margin), (margin, margin), (0, 0)), mode="wrap")
+            np.pad(np.asarray(self._picture), ((margin, margin), (margin, margin), (0, 0)), mode="wrap")
         )
         soft = tiled.filter(ImageFilter.GaussianBlur(blur))
         return ParticleLayer(soft.crop((margin, margin, margin + self.size[0], margin + self.size[1])), drift)
 
 
 _Size = tuple[int, int]
-_Random = numpy.random.Generator
+_Random = np.random.Generator
 
 
 def _place(canvas: _Canvas, random: _Random) -> tuple[float, float]:
@@ -124,7 +124,7 @@ def _rain(size: _Size, random: _Random, _accent: Colour) -> list[ParticleLayer]:
     layers = []
     for density, length, thickness, alpha, drift in (
         (190, 5.0, 0.10, 80, (-0.12, 0.9)),
-        (80, 9.0, 0.17, 120, (-0.2, 1.5)),
+        (80, 9.0, 0.11, 105, (-0.2, 1.5)),
     ):
         canvas = _Canvas(size, (214, 226, 240))
         for _ in range(_crowd(canvas, density)):
@@ -223,12 +223,12 @@ def _mist(size: _Size, random: _Random, _accent: Colour) -> list[ParticleLayer]:
     drift = layered_noise(size, (3, 4), random, octaves=3)
     # Half of it mirrored beside itself repeats without a seam.
     left = drift[:, ::2][:, : size[0] // 2]
-    wrapped = numpy.concatenate([left, left[:, ::-1]], axis=1)
+    wrapped = np.concatenate([left, left[:, ::-1]], axis=1)
     if wrapped.shape[1] < size[0]:
-        wrapped = numpy.concatenate([wrapped, wrapped[:, -1:]], axis=1)
-    height = numpy.linspace(0.35, 1.0, size[1], dtype=numpy.float32)[:, None]
+        wrapped = np.concatenate([wrapped, wrapped[:, -1:]], axis=1)
+    height = np.linspace(0.35, 1.0, size[1], dtype=np.float32)[:, None]
     layer = Image.new("RGBA", size, (236, 240, 244, 0))
-    layer.putalpha(as_mask(numpy.clip((wrapped - 0.38) * 2.1, 0, 0.62) * height))
+    layer.putalpha(as_mask(np.clip((wrapped - 0.38) * 2.1, 0, 0.62) * height))
     return [ParticleLayer(layer, (0.04, 0.0))]
 
 

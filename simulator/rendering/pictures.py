@@ -1,6 +1,6 @@
 """An edited picture: framed, set into its new surroundings, graded, lit."""
 
-import numpy
+import numpy as np
 from PIL import Image, ImageChops, ImageFilter
 
 from simulator.rendering.framing import framed
@@ -88,7 +88,7 @@ def _bloomed(picture: Image.Image, look: Look) -> Image.Image:
 def _grained(picture: Image.Image, look: Look, variation: Variation) -> Image.Image:
     """Film grain, as coarse at 4k as at 1k: finer grain would only make the file large."""
     small = bounded(picture.size, 1000)
-    random = numpy.random.default_rng(variation.seed + 3)
+    random = np.random.default_rng(variation.seed + 3)
     levels = 0.5 + (noise(small, small, random) - 0.5) * 0.16 * look.grain
     grain = as_mask(levels).resize(picture.size, Image.Resampling.BILINEAR)
     return ImageChops.overlay(picture, Image.merge("RGB", (grain, grain, grain)))

@@ -5,14 +5,15 @@ Working on these planes instead of on RGB takes a third of the time, and time is
 
 from dataclasses import dataclass
 
-import numpy
+import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageChops
 
-from simulator.rendering.grading import Levels, Matrix, recoloured, tint, toned
+from simulator.rendering.grading import Matrix, recoloured, tint, toned
+from simulator.rendering.textures import Levels
 from simulator.rendering.vocabulary import Look
 
-Codes = NDArray[numpy.uint8]
+Codes = NDArray[np.uint8]
 
 _BLACK, _LUMA_RANGE = 16, 219
 _NEUTRAL, _COLOUR_RANGE = 128, 224
@@ -41,8 +42,8 @@ class Planes:
 
     def to_codes(self) -> Codes:
         width, height = self.luma.size
-        planes = [numpy.asarray(plane).reshape(-1) for plane in (self.luma, self.blue, self.red)]
-        return numpy.concatenate(planes).reshape(height * 3 // 2, width)
+        planes = [np.asarray(plane).reshape(-1) for plane in (self.luma, self.blue, self.red)]
+        return np.concatenate(planes).reshape(height * 3 // 2, width)
 
     def turned(self, degrees: int) -> "Planes":
         """Turned counterclockwise by a multiple of 90 degrees."""
@@ -70,10 +71,10 @@ class PlaneLayer:
     @classmethod
     def from_rgba(cls, layer: Image.Image, matrix: Matrix) -> "PlaneLayer":
         """Both sides of ``layer`` must be even."""
-        rgb = numpy.asarray(layer.convert("RGB"), dtype=numpy.float32) / 255
+        rgb = np.asarray(layer.convert("RGB"), dtype=np.float32) / 255
         half = (layer.width // 2, layer.height // 2)
         small = layer.resize(half, Image.Resampling.BOX)
-        half_rgb = numpy.asarray(small.convert("RGB"), dtype=numpy.float32) / 255
+        half_rgb = np.asarray(small.convert("RGB"), dtype=np.float32) / 255
         _, blue, red = matrix.to_planes(half_rgb)
         return cls(
             _coded(_BLACK + _LUMA_RANGE * matrix.to_planes(rgb)[0]),
@@ -109,21 +110,21 @@ class PlaneGrade:
     """A look's colours as tables: luma by luma, colour by both colours, and what luma adds to colour."""
 
     def __init__(self, look: Look, matrix: Matrix) -> None:
-        codes = numpy.arange(256, dtype=numpy.float32)
-        luma = numpy.clip((codes - _BLACK) / _LUMA_RANGE, 0, 1)
+        codes = np.arange(256, dtype=np.float32)
+        luma = np.clip((codes - _BLACK) / _LUMA_RANGE, 0, 1)
         colour = (codes - _NEUTRAL) / _COLOUR_RANGE
-        graded_luma = _BLACK + _LUMA_RANGE * numpy.clip(toned(look, luma), 0, 1)
-        self._luma = [int(code) for code in numpy.rint(graded_luma)]
-        blue, red = recoloured(look, *numpy.meshgrid(colour, colour, indexing="ij"))
+        graded_luma = _BLACK + _LUMA_RANGE * np.clip(toned(look, luma), 0, 1)
+        self._luma = [int(code) for code in np.rint(graded_luma)]
+        blue, red = recoloured(look, *np.meshgrid(colour, colour, indexing="ij"))
         self._blue = _colour_code(blue).reshape(-1)
         self._red = _colour_code(red).reshape(-1)
         blue_gain, red_gain = tint(look, luma, matrix)
-        self._blue_gain = numpy.rint(_COLOUR_RANGE * blue_gain).astype(numpy.int16)
-        self._red_gain = numpy.rint(_COLOUR_RANGE * red_gain).astype(numpy.int16)
+        self._blue_gain = np.rint(_COLOUR_RANGE * blue_gain).astype(np.int16)
+        self._red_gain = np.rint(_COLOUR_RANGE * red_gain).astype(np.int16)
 
     def applied(self, frame: Planes) -> Planes:
-        luma, blue, red = (numpy.asarray(plane) for plane in (frame.luma, frame.blue, frame.red))
-        place = (blue.astype(numpy.uint16) << 8) | red
+        luma, blue, red = (np.asarray(plane) for plane in (frame.luma, frame.blue, frame.red))
+        place = (blue.astype(np.uint16) << 8) | red
         beneath = luma[::2, ::2]
         return Planes(
             frame.luma.point(self._luma),
@@ -132,14 +133,14 @@ class PlaneGrade:
         )
 
 
-def _colour_code(difference: Levels) -> NDArray[numpy.int16]:
-    return numpy.rint(_NEUTRAL + _COLOUR_RANGE * difference).astype(numpy.int16)
+def _colour_code(difference: Levels) -> NDArray[np.int16]:
+    return np.rint(_NEUTRAL + _COLOUR_RANGE * difference).astype(np.int16)
 
 
-def _clipped(codes: NDArray[numpy.int16]) -> Image.Image:
+def _clipped(codes: NDArray[np.int16]) -> Image.Image:
     low, high = _NEUTRAL - _COLOUR_RANGE // 2, _NEUTRAL + _COLOUR_RANGE // 2
-    return Image.fromarray(numpy.clip(codes, low, high).astype(numpy.uint8))
+    return Image.fromarray(np.clip(codes, low, high).astype(np.uint8))
 
 
 def _coded(levels: Levels) -> Image.Image:
-    return Image.fromarray(numpy.clip(numpy.rint(levels), 1, 254).astype(numpy.uint8))
+    return Image.fromarray(np.clip(np.rint(levels), 1, 254).astype(np.uint8))

@@ -15,7 +15,7 @@ def sound_layout(clip: bytes) -> str | None:
     """``mono`` or ``stereo`` (which more channels are mixed down to), or None where the clip is silent."""
     with av.open(io.BytesIO(clip)) as source:
         stream = source.streams.best("audio")
-        if stream is None:
+        if not isinstance(stream, av.AudioStream):
             return None
         return MONO if stream.codec_context.channels == 1 else STEREO
 
@@ -24,14 +24,12 @@ def sound_frames(clip: bytes, layout: str) -> Iterator[av.AudioFrame]:
     """The sound in frames that the encoder takes, at their moments after the clip's start."""
     with av.open(io.BytesIO(clip)) as source:
         stream = source.streams.best("audio")
-        if stream is None:
+        if not isinstance(stream, av.AudioStream):
             return
         resampler = av.AudioResampler(format="fltp", layout=layout, rate=RATE, frame_size=_FRAME)
         start = Fraction(source.start_time or 0, av.time_base)
         place: int | None = None
         for decoded in source.decode(stream):
-            if not isinstance(decoded, av.AudioFrame):
-                continue
             if place is None:
                 begins = decoded.pts * decoded.time_base - start if decoded.pts and decoded.time_base else 0
                 place = max(0, round(begins * RATE))

@@ -3,8 +3,10 @@
 import io
 import warnings
 
-import numpy
+import numpy as np
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+
+from simulator.rendering.textures import Levels
 
 _PAPER = (255, 255, 255)
 
@@ -49,10 +51,10 @@ def _to_rgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
 
 def _eight_bits(picture: Image.Image) -> Image.Image:
     """16-bit grey as 8 bits: Pillow's own conversion would clip everything above 255 to white."""
-    levels = numpy.asarray(picture, dtype=numpy.float32)
-    if levels.max() > 255:  # noqa: PLR2004 - the largest 8-bit level
+    levels: Levels = np.asarray(picture, dtype=np.float32)
+    if levels.max() > 255:
         levels = levels / 257
-    return Image.fromarray(numpy.clip(levels, 0, 255).astype(numpy.uint8))
+    return Image.fromarray(np.clip(levels, 0, 255).astype(np.uint8))
 
 
 def _managed(picture: Image.Image, profile: bytes) -> Image.Image | None:

@@ -1,25 +1,27 @@
 """Building stones for light and scenery: noise, gradients and discs, as numpy arrays in 0…1."""
 
-import numpy
+from typing import Any
+
+import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from simulator.rendering.vocabulary import Colour
 
-Levels = NDArray[numpy.float32]
+Levels = NDArray[np.floating[Any]]
 
 
-def noise(size: tuple[int, int], cells: tuple[int, int], random: numpy.random.Generator) -> Levels:
+def noise(size: tuple[int, int], cells: tuple[int, int], random: np.random.Generator) -> Levels:
     """Smooth random heights over ``size`` (width, height), with about ``cells`` bumps across and down."""
-    coarse = Image.fromarray(random.random((max(2, cells[1]), max(2, cells[0])), dtype=numpy.float32))
-    return numpy.clip(numpy.asarray(coarse.resize(size, Image.Resampling.BICUBIC), dtype=numpy.float32), 0, 1)
+    coarse = Image.fromarray(random.random((max(2, cells[1]), max(2, cells[0])), dtype=np.float32))
+    return np.clip(np.asarray(coarse.resize(size, Image.Resampling.BICUBIC), dtype=np.float32), 0, 1)
 
 
 def layered_noise(
-    size: tuple[int, int], cells: tuple[int, int], random: numpy.random.Generator, octaves: int = 4
+    size: tuple[int, int], cells: tuple[int, int], random: np.random.Generator, octaves: int = 4
 ) -> Levels:
     """Noise of several scales, each twice as fine and half as strong as the one before."""
-    total = numpy.zeros((size[1], size[0]), dtype=numpy.float32)
+    total = np.zeros((size[1], size[0]), dtype=np.float32)
     for octave in range(octaves):
         total += noise(size, (cells[0] * 2**octave, cells[1] * 2**octave), random) / 2**octave
     return total / (2 - 0.5 ** (octaves - 1))
@@ -27,21 +29,21 @@ def layered_noise(
 
 def grid(size: tuple[int, int]) -> tuple[Levels, Levels]:
     """Each pixel's place as shares of width and height."""
-    across = numpy.linspace(0, 1, size[0], dtype=numpy.float32)
-    down = numpy.linspace(0, 1, size[1], dtype=numpy.float32)
-    horizontal, vertical = numpy.meshgrid(across, down)
+    across = np.linspace(0, 1, size[0], dtype=np.float32)
+    down = np.linspace(0, 1, size[1], dtype=np.float32)
+    horizontal, vertical = np.meshgrid(across, down)
     return horizontal, vertical
 
 
 def ramp(size: tuple[int, int], stops: tuple[tuple[float, Colour], ...]) -> Levels:
     """A vertical gradient through these (height share, colour) stops, as height x width x 3."""
-    down = numpy.linspace(0, 1, size[1], dtype=numpy.float32)
+    down = np.linspace(0, 1, size[1], dtype=np.float32)
     places = [place for place, _ in stops]
     channels = [
-        numpy.interp(down, places, [colour[channel] / 255 for _, colour in stops]) for channel in range(3)
+        np.interp(down, places, [colour[channel] / 255 for _, colour in stops]) for channel in range(3)
     ]
-    column = numpy.stack(channels, axis=-1).astype(numpy.float32)
-    return numpy.repeat(column[:, None, :], size[0], axis=1)
+    column = np.stack(channels, axis=-1).astype(np.float32)
+    return np.repeat(column[:, None, :], size[0], axis=1)
 
 
 def spot(size: tuple[int, int], centre: tuple[float, float], radius: float) -> Levels:
@@ -49,26 +51,26 @@ def spot(size: tuple[int, int], centre: tuple[float, float], radius: float) -> L
     width, height = size
     horizontal, vertical = grid(size)
     longest = max(size)
-    distance = numpy.hypot(
+    distance = np.hypot(
         (horizontal - centre[0]) * width / longest, (vertical - centre[1]) * height / longest
     )
-    return numpy.exp(-((distance / radius) ** 2)).astype(numpy.float32)
+    return np.exp(-((distance / radius) ** 2)).astype(np.float32)
 
 
 def mixed(base: Levels, colour: Colour, weight: Levels | float) -> Levels:
     """``base`` (height x width x 3) moved towards a colour by ``weight`` (height x width, or one number)."""
-    share = weight[..., None] if isinstance(weight, numpy.ndarray) else weight
-    paint = numpy.asarray(colour, dtype=numpy.float32) / 255
-    return numpy.asarray(base + (paint - base) * share, dtype=numpy.float32)
+    share = weight[..., None] if isinstance(weight, np.ndarray) else weight
+    paint = np.asarray(colour, dtype=np.float32) / 255
+    return np.asarray(base + (paint - base) * share, dtype=np.float32)
 
 
 def as_picture(levels: Levels) -> Image.Image:
     """RGB from height x width x 3 levels."""
-    return Image.fromarray((numpy.clip(levels, 0, 1) * 255 + 0.5).astype(numpy.uint8))
+    return Image.fromarray((np.clip(levels, 0, 1) * 255 + 0.5).astype(np.uint8))
 
 
 def as_mask(levels: Levels) -> Image.Image:
-    return Image.fromarray((numpy.clip(levels, 0, 1) * 255 + 0.5).astype(numpy.uint8))
+    return Image.fromarray((np.clip(levels, 0, 1) * 255 + 0.5).astype(np.uint8))
 
 
 def bounded(size: tuple[int, int], longest: int) -> tuple[int, int]:
