@@ -5,6 +5,7 @@ answers differently the second time gains nothing.
 """
 
 import ipaddress
+import re
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _MOST_ADDRESSES = 4
+_HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]+")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -82,15 +84,15 @@ async def checked_destination(
         raise FetchRefused(f"{shown(url)} is not a URL.", url=str(url)) from error
     if parsed.userinfo:
         raise FetchRefused("A URL with a user name or password in it is not followed.", url=shown(url))
-    if not parsed.host:
+    _, host, port = origin_of(parsed)
+    if not _HOST.fullmatch(host) or not 0 < (port or 443) <= 65535:
         raise FetchRefused(f"{shown(url)} names no host.", url=shown(url))
     if trusted is not None and origin_of(parsed) == trusted:
         return Destination(parsed)
     if parsed.scheme != "https" and not (parsed.scheme == "http" and allow_private):
         raise FetchRefused(f"{shown(url)} is not https; only https is followed.", url=shown(url))
-    _, host, port = origin_of(parsed)
     try:
-        addresses = await resolve(host.strip("[]"), port or 0)
+        addresses = await resolve(host, port or 0)
     except (OSError, UnicodeError) as error:
         raise Unreachable(f"The host {host} is not known. Check the URL and the network.") from error
     if not addresses:

@@ -172,5 +172,7 @@ def point_prefect_home(settings: Settings) -> Path:
     if home:
         return Path(home).expanduser()
     chosen = (settings.home / "prefect").absolute()
+    # Prefect makes its own folder, but no folder above it.
+    chosen.parent.mkdir(parents=True, exist_ok=True)
     os.environ["PREFECT_HOME"] = str(chosen)
     return chosen

@@ -35,7 +35,8 @@ _SERVER = {
 RECORD_SECONDS = 60.0
 
 
-def _kind(prefect_home: Path) -> ServiceKind:
+def prefect_service(prefect_home: Path) -> ServiceKind:
+    """How the server behind a run is started."""
     return ServiceKind(
         name="prefect",
         command=(
@@ -67,7 +68,7 @@ async def prefect_server(prefect_home: Path) -> AsyncIterator[str]:
         yield configured
         return
     async with AsyncExitStack() as stack:
-        address = await enter_shared_service(stack, _kind(prefect_home), prefect_home / "kling-campaigns")
+        address = await enter_shared_service(stack, prefect_service(prefect_home), prefect_home / "kling-campaigns")
         url = f"{address}/api"
         stack.enter_context(temporary_settings({PREFECT_API_URL: url}))
         yield url

@@ -1,1 +1,4 @@
-"""A WaveSpeed on your laptop: the same HTTP API, with books, limits and faults. It imports nothing of the client's."""
+"""A WaveSpeed on your laptop: the same HTTP API, with books, limits and faults.
+
+It imports nothing of its client's.
+"""

@@ -1,7 +1,7 @@
 """The books of the simulated service: what was asked, what was billed, what was made.
 
-They outlive the service: what a transaction wrote is there after any death of the process. Tests read them from
-outside, also while the service runs::
+They outlive the service: what a transaction wrote is there after any death of the process. Tests read them
+from outside, also while the service runs::
 
     books = Books.open(home)
     assert books.charged_total() == 28_000
@@ -44,9 +44,10 @@ class Books:
         self._engine = open_engine(home, synchronous="FULL")
         prepare(self._engine, home, starting_credit=starting_credit)
         self._reader = self._engine.execution_options(read_only=True)
-        # A line of the journal may be lost in a power cut, so that looking at a prediction waits for no disk.
-        self._journal_engine = open_engine(home, synchronous="NORMAL")
-        self.journal = Journal(self._journal_engine)
+        # Survives the death of the process, not a power cut: for what waits for no disk, because a prediction
+        # that lost its last step is carried on from the one before, and the journal bears no money.
+        self._light_engine = open_engine(home, synchronous="NORMAL")
+        self.journal = Journal(self._light_engine)
 
     @classmethod
     def open(cls, home: Path, *, starting_credit: int = DEFAULT_CREDIT) -> "Books":
@@ -55,7 +56,7 @@ class Books:
 
     def close(self) -> None:
         self._engine.dispose()
-        self._journal_engine.dispose()
+        self._light_engine.dispose()
 
     # What tests and people read.
 
@@ -85,7 +86,7 @@ class Books:
             return int(connection.execute(select(account.c.balance)).scalar_one())
 
     def top_up(self, millionths: int) -> None:
-        """Puts money on the account, as its owner would on the service's site; the running service sees it at once."""
+        """Puts money on the account, as its owner would; a running service sees it at once."""
         with self._engine.begin() as connection:
             _move(connection, "top_up", millionths, at=time.time_ns())
 
@@ -146,7 +147,7 @@ class Books:
             return int(connection.execute(wanted).scalar_one())
 
     def to_carry_on(self) -> list[Prediction]:
-        """What a service that starts finds undone: unfinished predictions, webhooks to deliver, refunds to pay."""
+        """What a starting service finds undone: unfinished predictions, webhooks, refunds."""
         refunded = select(charges.c.prediction_id).where(charges.c.kind == "refund")
         unfinished = predictions.c.status.in_(UNFINISHED)
         undelivered = and_(predictions.c.webhook.is_not(None), predictions.c.webhook_ended.is_(False))
@@ -164,7 +165,7 @@ class Books:
     # What the service writes.
 
     def accept(self, prediction: Prediction) -> None:
-        """Books the prediction and, where it is charged, its price, both or neither. Raises InsufficientCredit."""
+        """Books the prediction and the charge for it, both or neither. Raises InsufficientCredit."""
         with self._engine.begin() as connection:
             if prediction.charged:
                 if connection.execute(select(account.c.balance)).scalar_one() < prediction.price:
@@ -174,7 +175,7 @@ class Books:
 
     def change(self, prediction_id: str, **values: Any) -> None:
         """Writes columns of one prediction."""
-        with self._engine.begin() as connection:
+        with self._light_engine.begin() as connection:
             connection.execute(update(predictions).where(predictions.c.id == prediction_id).values(**values))
 
     def complete(

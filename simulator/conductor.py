@@ -1,7 +1,8 @@
-"""Carries every accepted prediction to its end: a place in work, the rendering, the due time, webhook and refund.
+"""Carries every accepted prediction to its end: its place in work, rendering, due time, webhook, refund.
 
-Each prediction is one asyncio task that writes its steps into the books, so that the conductor of the next process goes
-on where this one stopped. Due times are absolute: a service that was away for a while does not start the wait again.
+Each prediction is one asyncio task that writes its steps into the books, so that the conductor of the next
+process goes on where this one stopped. Due times are absolute: a service that was away for a while does not
+start the wait again.
 """
 
 import asyncio

@@ -23,7 +23,7 @@ def open_engine(home: Path, *, synchronous: str) -> Engine:
     engine = create_engine(f"sqlite:///{home / FILE_NAME}", connect_args={"timeout": _LOCK_WAIT_SECONDS})
 
     def configure(connection: object, _entry: ConnectionPoolEntry) -> None:
-        # The driver's own transactions start too late (at the first write), so that they are taken over below.
+        # The driver's own transactions start only at the first write; ours are begun below.
         connection.isolation_level = None  # type: ignore[attr-defined]  # sqlite3.Connection, seen as any driver's
         connection.execute("PRAGMA journal_mode=WAL")  # type: ignore[attr-defined]  # as above
         connection.execute(f"PRAGMA synchronous={synchronous}")  # type: ignore[attr-defined]  # as above

@@ -60,6 +60,6 @@ def retry_after_headers(form: RetryAfterForm, seconds: float, clock: ServiceTime
 def dollars(millionths: int) -> float:
     """An amount for JSON, whose numbers are binary in every client.
 
-    A float keeps 15 digits, so that its shortest text is the exact amount for all sums below a billion dollars.
+    A float keeps 15 digits: its shortest text is the exact amount for all sums below a billion dollars.
     """
     return millionths / 1_000_000

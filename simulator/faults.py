@@ -5,17 +5,17 @@
   "switches": {"history_input": "none", "retry_after": "seconds", "starting_credit_usd": "5.00"},
   "rules": [
     {"on": "submit", "prompt_contains": "lost", "times": 1, "do": "lose_reply"},
-    {"on": "submit", "model": "kwaivgi/kling-video-o3-pro/video-edit", "every": 3, "do": "fail_prediction", "code": 1200},
+    {"on": "submit", "model": "kwaivgi/kling-image-v3/edit", "every": 3, "do": "fail_prediction", "code": 1200},
     {"on": "result", "nth": [1, 2], "do": "http_status", "status": 429, "retry_after": 1.5},
     {"on": "download", "probability": 0.1, "seed": 7, "do": "truncated"}
   ]
 }
 ```
 
-``switches`` are the points that the service's documentation leaves open (class ``Switches``). ``rules`` fire on matching
-calls (class ``Matching`` says on which, and the classes below it what they do). On one call every ``delay`` and every
-rule about the prediction's fate takes effect; of the rules that answer in the service's place the first to fire wins,
-and the rules after it do not see the call.
+``switches`` are the points that the service's documentation leaves open (class ``Switches``). ``rules`` fire
+on matching calls (class ``Matching`` says on which, and the classes below it what they do). On one call every
+``delay`` and every rule about the prediction's fate takes effect; of the rules that answer in the service's
+place the first to fire wins, and the rules after it do not see the call.
 """
 
 import json
@@ -45,8 +45,8 @@ class Switches(_Strict):
         "input"  # under which key history items echo what was sent
     )
     history_urls: Literal["as_sent", "rewritten"] = "as_sent"  # echoed URLs of uploads under another address
-    outputs: Literal["array", "string"] = "array"  # "string": a single output is a bare URL, none is ""
-    retry_after: RetryAfterForm = "none"  # header on 429: Retry-After: 3, Retry-After-Ms: 2500, or a date
+    outputs: Literal["array", "string"] = "array"  # "string": one output is a bare URL, none is ""
+    retry_after: RetryAfterForm = "none"  # on 429: Retry-After: 3, Retry-After-Ms: 2500, a date
     over_concurrency: Literal["queue", "429"] = "queue"
     fractional_seconds: Literal["exact", "rounded_up"] = "exact"  # billed seconds of a clip
     insufficient_credit: Literal["http_400", "http_402", "envelope_1407", "prediction_1407"] = "http_400"
@@ -76,9 +76,10 @@ class Switches(_Strict):
 class Matching(_Strict):
     """On which calls a rule fires.
 
-    ``model`` and ``prompt_contains`` look at the prediction (or the price asked for) that the call is about; calls about
-    none have neither. Of the calls that match, ``nth`` picks by number from 1, ``every`` each n-th, ``probability`` by
-    chance, reproducibly from ``seed``; none of the three: all. ``times`` ends it after so many. Counts outlive a restart.
+    ``model`` and ``prompt_contains`` look at the prediction (or the price asked for) that the call is about;
+    calls about none have neither. Of the calls that match, ``nth`` picks by number from 1, ``every`` each
+    n-th, ``probability`` by chance, reproducibly from ``seed``; none of the three: all. ``times`` ends it
+    after so many. Counts outlive a restart.
     """
 
     allowed: ClassVar[frozenset[str]] = _EVERY_CALL
@@ -132,7 +133,7 @@ class Reset(Matching):
 
 
 class LoseReply(Matching):
-    """Performs the call fully (a submit is accepted and billed), then closes the connection without an answer."""
+    """Performs the call fully (a submit is accepted and billed), then closes the connection unanswered."""
 
     do: Literal["lose_reply"]
 
@@ -192,7 +193,10 @@ class Stuck(Matching):
 
 
 class UnknownStatus(Matching):
-    """A status that no client knows. On submit: in the first ``looks`` results of that prediction; on result: in that answer."""
+    """A status that no client knows.
+
+    On submit: in the first ``looks`` results of that prediction; on result: in that answer.
+    """
 
     allowed: ClassVar[frozenset[str]] = frozenset({"submit", "result"})
     do: Literal["unknown_status"]

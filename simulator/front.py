@@ -1,4 +1,4 @@
-"""The front door: every call passes here, is written into the journal, marked as simulated, and may meet a fault."""
+"""The front door: here every call is written into the journal, marked as simulated, and may meet a fault."""
 
 import asyncio
 import json

@@ -101,7 +101,7 @@ class MediaStore:
         shutil.rmtree(self._inputs / prediction_id, ignore_errors=True)
 
     async def collect(self, url: str, prediction_id: str, name: str) -> Path:
-        """The file behind an input's URL; fetched once, where it is not the service's own. Raises MediaUnreadable."""
+        """The file behind an input's URL, fetched once where it is foreign. Raises MediaUnreadable."""
         own = self._own(url)
         if own is not None:
             return own

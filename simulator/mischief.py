@@ -1,4 +1,4 @@
-"""What a rule of the fault file does to a call: answers in the service's place, spoils the answer, or hangs up."""
+"""What a rule of the fault file does to a call: answers in its place, spoils the answer, or hangs up."""
 
 import asyncio
 import base64

@@ -1,4 +1,7 @@
-"""The rows of the books as plain values. Moments are nanoseconds of Unix time, amounts millionths of a dollar."""
+"""The rows of the books as plain values.
+
+Moments are nanoseconds of Unix time, amounts millionths of a dollar.
+"""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -9,9 +12,10 @@ UNFINISHED = ("created", "processing")
 
 @dataclass(frozen=True)
 class Prediction:
-    """``input`` is what was sent, ``parameters`` what the model understood of it; ``fate`` what the fault file decided.
+    """``input`` is what was sent, ``parameters`` what the model understood of it.
 
-    ``price`` is what it costs, ``charged`` whether it was deducted; ``latency_seconds`` has the clock applied.
+    ``fate`` is what the fault file decided, ``price`` what it costs, ``charged`` whether that was deducted;
+    ``latency_seconds`` has the clock applied.
     """
 
     id: str
@@ -83,7 +87,10 @@ class Output:
 
 @dataclass(frozen=True)
 class Call:
-    """One HTTP call received; ``status`` is None where it was never answered, ``authorized`` says that it bore a key."""
+    """One HTTP call received.
+
+    ``status`` is None where it was never answered; ``authorized`` says that it bore an Authorization header.
+    """
 
     id: int
     at: int

@@ -137,7 +137,7 @@ async def _understand(model_id: str, request: Request) -> _Sent:
 
 
 async def _price(service: Service, sent: _Sent, prediction_id: str) -> tuple[Price, dict[str, Any]]:
-    """The price, and the fate of a prediction whose clip cannot be measured: billed at the least, it fails later."""
+    """The price and, where the clip cannot be measured, the fate: billed at the least, it fails later."""
     clip_url = sent.model.input_type.model_validate(sent.parameters).clip
     clip: Path | None = None
     fate: dict[str, Any] = {}

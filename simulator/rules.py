@@ -32,7 +32,7 @@ class Subject:
 
 @dataclass
 class Verdict:
-    """What happens to a call: a wait in seconds, the prediction's fate, and the rule that answers in its place."""
+    """What happens to a call: a wait in seconds, the prediction's fate, the rule that answers instead."""
 
     delay_seconds: float = 0.0
     fate: dict[str, Any] = field(default_factory=dict)

@@ -110,10 +110,10 @@ def serve(
 ) -> None:
     """Serves on 127.0.0.1 until SIGINT or SIGTERM, and returns.
 
-    ``home`` is the folder of the books; a service that finds earlier books there goes on with them. ``port`` 0 takes a
-    free one. ``clock`` multiplies every latency. ``key`` is the API key to accept, None accepts any. ``faults`` is a fault
-    file (see ``simulator.faults``), ``level`` the account's: bronze, silver, gold or ultra. ``on_ready`` gets the base
-    URL, in a thread of its own, once the service answers.
+    ``home`` is the folder of the books; a service that finds earlier books there goes on with them. ``port``
+    0 takes a free one. ``clock`` multiplies every latency. ``key`` is the API key to accept, None accepts
+    any. ``faults`` is a fault file (see ``simulator.faults``), ``level`` the account's: bronze, silver, gold
+    or ultra. ``on_ready`` gets the base URL, in a thread of its own, once the service answers.
 
     Raises SimulatorError: FaultsInvalid, HomeInUse, BooksUnusable, or a port or level that cannot be had.
     """
@@ -158,7 +158,7 @@ def opened(
 
 
 class _DroppableProtocol(H11Protocol):
-    """Hands each connection's transport to the application, for faults that drop connections, and sends at once."""
+    """Sends at once, and hands the transport to the application, for faults that drop connections."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in H11Protocol
         super().connection_made(transport)

@@ -17,7 +17,7 @@ _SECRET_PREFIX = "whsec_"  # noqa: S105 - the prefix that every secret has, not 
 
 
 def signature(secret: str, *, webhook_id: str, timestamp: str, body: bytes) -> str:
-    """The value of ``webhook-signature``: HMAC-SHA256 over ``id.timestamp.body``, keyed with the secret less its prefix."""
+    """``v3,`` and the HMAC-SHA256 over ``id.timestamp.body``, keyed with the secret less its prefix."""
     signed = f"{webhook_id}.{timestamp}.".encode() + body
     digest = hmac.new(secret.removeprefix(_SECRET_PREFIX).encode(), signed, hashlib.sha256).hexdigest()
     return f"v3,{digest}"

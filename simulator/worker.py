@@ -20,6 +20,7 @@ from PIL import Image, UnidentifiedImageError
 from simulator import rendering
 from simulator.catalogue import IMAGE_EDIT
 
+_NICENESS = 10
 _MEDIA_TYPES = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp", "mp4": "video/mp4"}
 _LARGEST_IMAGE_BYTES = 10 * 1024 * 1024
 _LARGEST_VIDEO_BYTES = 200 * 1024 * 1024
@@ -33,7 +34,7 @@ _LONGEST_VIDEO_SECONDS = Fraction("10.05")
 
 @dataclass(frozen=True)
 class Order:
-    """One prediction to render: its inputs as files, its parameters, how many outputs, and the folder for them."""
+    """One prediction to render: its inputs as files, its parameters, and where so many outputs go."""
 
     model: str
     pictures: tuple[Path, ...]
@@ -66,6 +67,9 @@ def start(lifeline: Connection) -> None:
         os._exit(0)
 
     threading.Thread(target=watch, daemon=True, name="lifeline").start()
+    if hasattr(os, "nice"):  # not on Windows
+        # A rendering may be late; an answer may not.
+        os.nice(_NICENESS)
 
 
 def fulfil(order: Order) -> list[Made]:

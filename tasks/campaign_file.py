@@ -120,7 +120,7 @@ def _text_of(content: bytes, shown: str) -> tuple[str, list[Problem]]:
     try:
         return content.decode("utf-8-sig"), []
     except UnicodeDecodeError as error:
-        text = content.decode("utf-8-sig", errors="surrogateescape")
+        text = content.decode("utf-8-sig", errors="replace")
         line = 1 + len(re.findall(rb"\r\n|\r|\n", error.object[: error.start]))
         wrong = error.object[error.start]
         likely = bytes([wrong]).decode("cp1252", errors="ignore")

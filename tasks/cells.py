@@ -58,7 +58,8 @@ def choice(cell: str, choices: Sequence[str]) -> str:
     text = cell.strip().lower()
     if text in choices:
         return text
-    close = suggestion(text, choices)
+    # Of numbers, 1:1 is no better a guess for 16:10 than 16:9.
+    close = suggestion(text, choices) if text.isalpha() else ""
     raise CellError(f"{shown_value(cell.strip())} is not one of {', '.join(choices)}{close}")
 
 

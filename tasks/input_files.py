@@ -69,10 +69,13 @@ class Finder:
 
     def _suggestion(self, path: Path) -> str:
         # Comparing names is slow where both they and the mistakes are many.
-        if self._suggestions_left == 0 or not path.parent.is_dir():
+        if self._suggestions_left <= 0:
             return ""
         self._suggestions_left -= 1
-        names = {file.name.lower(): file.name for file in path.parent.iterdir()}
+        try:
+            names = {file.name.lower(): file.name for file in path.parent.iterdir()}
+        except OSError:
+            return ""
         close = difflib.get_close_matches(path.name.lower(), names, n=1)
         return f"; did you mean {shown_value(names[close[0]])}?" if close else ""
 

@@ -93,8 +93,8 @@ async def load_inputs(
     """Read and check every input. Raises InvalidInput with all problems at once.
 
     ``remote`` fetches https URLs, each once, into ``fetched_folder``, which exists; without them a URL is a
-    problem. ``allow_plain_http`` leaves it to ``remote`` whether it follows an http URL. With ``confine_to`` a
-    path that leads out of that folder is a problem, symbolic links followed.
+    problem. ``allow_plain_http`` leaves it to ``remote`` whether it follows an http URL. With ``confine_to``
+    a path that leads out of that folder is a problem, symbolic links followed.
     """
     fetcher = _fetcher(remote, fetched_folder, allow_plain_http=allow_plain_http)
     loader = _Loader(Finder(campaign.path.parent, confine_to), fetcher)
@@ -109,7 +109,7 @@ _Fault = tuple[NamedSource, str]
 
 
 class _Loader:
-    """Finds files, fetches URLs and examines both; what is wrong with one is told for every cell that names it."""
+    """Finds, fetches and examines; what is wrong with a file is told for every cell that names it."""
 
     def __init__(self, finder: Finder, fetcher: Fetcher | None) -> None:
         self._finder = finder
@@ -160,7 +160,7 @@ def _fetcher(remote: RemoteFiles | None, folder: Path | None, *, allow_plain_htt
 
 
 async def _all(coroutines: Iterable[Coroutine[Any, Any, _Result]]) -> list[_Result]:
-    """All results in order; an error is raised once everything has ended, so that nothing goes on behind it."""
+    """All results in order; an error is raised once all have ended, so that none runs on behind it."""
     results = await asyncio.gather(*coroutines, return_exceptions=True)
     values: list[_Result] = []
     for result in results:

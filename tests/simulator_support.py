@@ -33,7 +33,9 @@ _Found = TypeVar("_Found")
 
 
 class SimulatorProcess:
-    """``python -m simulator`` on a folder; ``kill`` is SIGKILL, and ``start`` after it takes the same port again."""
+    """``python -m simulator`` on a folder; ``kill`` is SIGKILL, and ``start`` after it takes the same port
+    again.
+    """
 
     def __init__(
         self,

@@ -13,9 +13,9 @@ from typing import Any
 
 import httpx
 import pytest
+from simulator_support import KEY, Simulator, clip, eventually, picture, simulator_thread
 
 from simulator.catalogue import IMAGE_COMPOSITION, IMAGE_EDIT, VIDEO_EDIT
-from simulator_support import KEY, Simulator, clip, eventually, picture, simulator_thread
 
 
 @pytest.fixture(scope="module")
@@ -337,7 +337,7 @@ def test_inputs_may_be_outputs_and_foreign_urls_on_this_machine(
             self.end_headers()
             self.wfile.write(picture("JPEG"))
 
-        def log_message(self, format: str, *args: object) -> None:
+        def log_message(self, *_: object) -> None:
             pass
 
     server = HTTPServer(("127.0.0.1", 0), Pictures)
@@ -398,7 +398,7 @@ def test_a_webhook_is_signed_and_carries_the_input(simulator: Simulator, picture
             self.send_response(500 if received.qsize() == 1 else 204)
             self.end_headers()
 
-        def log_message(self, format: str, *args: object) -> None:
+        def log_message(self, *_: object) -> None:
             pass
 
     server = HTTPServer(("127.0.0.1", 0), Hook)

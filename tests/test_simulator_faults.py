@@ -34,6 +34,10 @@ def on_submit(word: str, **action: Any) -> dict[str, Any]:
     return {"on": "submit", "prompt_contains": f"[{word}]", **action}
 
 
+def on_result(word: str, **action: Any) -> dict[str, Any]:
+    return {"on": "result", "prompt_contains": f"[{word}]", **action}
+
+
 def on_download(word: str, **action: Any) -> dict[str, Any]:
     return {"on": "download", "prompt_contains": f"[{word}]", **action}
 
@@ -63,8 +67,8 @@ RULES: list[dict[str, Any]] = [
     on_submit("both", do="nsfw", flagged=[1]),
     on_submit("both", do="lose_reply"),
     on_submit("both", do="http_status", status=418),
-    {"on": "result", "prompt_contains": "[odd looks]", "nth": [1, 3], "do": "unknown_status", "status": "odd"},
-    {"on": "result", "prompt_contains": "[result 500]", "times": 2, "do": "http_status", "status": 500},
+    on_result("odd looks", nth=[1, 3], do="unknown_status", status="odd"),
+    on_result("result 500", times=2, do="http_status", status=500),
     on_download("truncated", do="truncated", fraction=0.25),
     on_download("slow", do="slow", bytes_per_second=4_000),
     on_download("endless", do="endless"),
@@ -153,7 +157,9 @@ def test_a_lost_reply_was_accepted_and_billed(simulator: Simulator, picture_url:
     assert (call.status, call.fault) == (None, "lose_reply")
 
 
-@pytest.mark.parametrize(("word", "status", "kind"), [("lost as html", 504, "html"), ("lost as 500", 500, "json")])
+@pytest.mark.parametrize(
+    ("word", "status", "kind"), [("lost as html", 504, "html"), ("lost as 500", 500, "json")]
+)
 def test_an_error_may_hide_an_accepted_prediction(
     simulator: Simulator, picture_url: str, word: str, status: int, kind: str
 ) -> None:
@@ -354,7 +360,9 @@ def test_every_action_is_tested_here() -> None:
 
 
 def fired(home: Path, rule: dict[str, Any], calls: int) -> list[int]:
-    """Numbers of the calls on which a rule fires, counted with what the books in ``home`` have counted before."""
+    """Numbers of the calls on which a rule fires, counted with what the books in ``home`` have counted
+    before.
+    """
     subject = Subject("submit", IMAGE_EDIT, "a prompt")
     with closing(Books.open(home)) as books:
         book = RuleBook(load_faults({"rules": [rule]}), books.journal)

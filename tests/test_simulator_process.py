@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from fractions import Fraction
@@ -136,8 +135,7 @@ def test_clips_outside_the_limits_fail(process: SimulatorProcess, data: bytes, r
 
 
 def test_a_killed_simulator_goes_on_and_bills_once(tmp_path: Path) -> None:
-    # At this clock the prediction is due seconds from now, the kill comes at once.
-    process = SimulatorProcess(tmp_path / "home", clock=0.04)
+    process = SimulatorProcess(tmp_path / "home", clock=0.02)
     with process, contextlib.closing(Books.open(process.home)) as books:
         media = upload(process, picture())
         done = run(process, IMAGE_EDIT, {"prompt": "before", "image": media})

@@ -1,7 +1,7 @@
 """The steps of an attempt, each one committed and on disk before the method returns.
 
-Decisions (to reserve, to send) need the lease. What came of a request may be told by whoever sent it, even after
-losing the lease: a paid prediction's id is not refused for being late.
+Decisions (to reserve, to send) need the lease. What came of a request may be told by whoever sent it, even
+after losing the lease: a paid prediction's id is not refused for being late.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,8 @@ from sqlalchemy.exc import IntegrityError
 
 from blocks.errors import NeedsPerson
 from blocks.ledger.budget import check_run
-from blocks.ledger.part import Part, attempt_from, plain, update_attempt
+from blocks.ledger.owners import NO_LEASE
+from blocks.ledger.part import Part, attempt_from, lease_lost, plain, update_attempt
 from blocks.ledger.records import AttemptRow, AttemptState, IllegalTransition, Settlement, StoredAsset
 from blocks.ledger.tables import assets as assets_table
 from blocks.ledger.tables import attempts, generation_assets, generations, owners
@@ -58,12 +59,10 @@ class Attempts(Part):
         state: AttemptState | None = None,
         key: str | None = None,
     ) -> list[AttemptRow]:
-        """All attempts, or those at home in a run, charged in a run, in a state, at a piece of work; the oldest first."""
+        """List attempts, the oldest first: those at home in a run, charged in a run, in a state, of a key."""
         query = sa.select(attempts).order_by(attempts.c.id)
         if run_id is not None:
             query = query.where(attempts.c.run_id == run_id)
-        if settled_run_id is not None:
-            query = query.where(attempts.c.settled_run_id == settled_run_id)
         if settled_run_id is not None:
             query = query.where(attempts.c.settled_run_id == settled_run_id)
         if state is not None:
@@ -90,9 +89,8 @@ class Attempts(Part):
         """
         with self._database.write() as connection:
             generation, attempt = self._locked_attempt(connection, attempt_id)
-            token = self._token(attempt.generation_key)
-            if token is None or token != generation.lease_token or token != attempt.lease:
-                raise self._lost(attempt.generation_key)
+            token = self._require_lease(generation)
+            self._require_mine(attempt, by_sender=False)
             check_step(attempt, AttemptState.INTENT)
             check_run(connection, attempt.run_id, wanted=0)
             now = self._database.now(connection)
@@ -104,6 +102,7 @@ class Attempts(Part):
                 "state": AttemptState.INTENT,
                 "intent_at": now,
                 "intent_lease": token,
+                "error": None,
                 "body": dict(body),
                 "input_sha256s": list(input_sha256s),
                 "request_timeout_s": request_timeout_s,
@@ -128,6 +127,7 @@ class Attempts(Part):
             "prediction_id": prediction_id,
             "service_created_at": service_created_at,
             "submit_s": submit_s,
+            "error": None,
         }
         try:
             return self._step(attempt_id, AttemptState.SUBMITTED, values, by_sender=True)
@@ -173,7 +173,7 @@ class Attempts(Part):
         download_s: float | None = None,
         settlement: Settlement | None = None,
     ) -> AttemptRow:
-        """Step ``completed → stored``: the verified bytes are kept; the generation is done, its lease given back.
+        """Step ``completed → stored``: the verified bytes are kept. Gives the lease back.
 
         A ``settlement``, where the cost is known already, is booked in the same transaction.
         """
@@ -199,8 +199,7 @@ class Attempts(Part):
             if places:
                 connection.execute(sa.insert(generation_assets), places)
             done = {"state": "stored", "stored_at": now, "stored_by_run": run_id}
-            free = {"lease_owner": None, "lease_token": None, "leased_at": None}
-            connection.execute(sa.update(generations).where(generations.c.key == key).values(**done, **free))
+            connection.execute(sa.update(generations).where(generations.c.key == key).values(done | NO_LEASE))
             values = {"state": AttemptState.STORED, "stored_at": now, "download_s": download_s}
             if settlement is not None:
                 values |= settled_values(attempt, settlement, run_id, now)
@@ -242,11 +241,11 @@ class Attempts(Part):
             return update_attempt(connection, attempt_id, values)
 
     def held(self, attempt_id: int, reason: str) -> AttemptRow:
-        """Keep the attempt for a person; ``reason`` says what to look at. Its reservation goes on counting."""
+        """Keep the attempt for a person; ``reason`` says why. Its reservation goes on counting."""
         return self._step(attempt_id, AttemptState.HELD, {"held_reason": plain(reason)})
 
     def withdrawn(self, attempt_id: int, reason: str) -> AttemptRow:
-        """Release the reservation: nothing was sent, or the service refused the request; nothing is billed."""
+        """Release the reservation: nothing was sent, or the request was refused; nothing is billed."""
         return self._step(attempt_id, AttemptState.WITHDRAWN, {"error": plain(reason), "reserved": 0})
 
     def _step(
@@ -273,7 +272,7 @@ class Attempts(Part):
         token = self._token(attempt.generation_key)
         rights = {attempt.lease, attempt.intent_lease} if by_sender else {attempt.lease}
         if token is None or token not in rights:
-            raise self._lost(attempt.generation_key)
+            raise lease_lost(attempt.generation_key)
 
 
 def check_step(attempt: AttemptRow, state: AttemptState) -> None:

@@ -44,9 +44,7 @@ class Budget(Part):
         """
         with self._database.write() as connection:
             generation = self._locked_generation(connection, key)
-            token = self._token(key)
-            if token is None or generation.lease_token != token:
-                raise self._lost(key)
+            token = self._require_lease(generation)
             now = self._database.now(connection)
             number, living = connection.execute(
                 sa.select(
@@ -90,9 +88,7 @@ class Budget(Part):
         """
         with self._database.write() as connection:
             generation, attempt = self._locked_attempt(connection, attempt_id)
-            token = self._token(attempt.generation_key)
-            if token is None or generation.lease_token != token:
-                raise self._lost(attempt.generation_key)
+            token = self._require_lease(generation)
             now = self._database.now(connection)
             values: dict[str, Any] = {"owner": owner, "lease": token}
             if attempt.charged is None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from blocks.ledger.owners import LEASE_SECONDS, Process
+from blocks.ledger.owners import LEASE_SECONDS, NO_LEASE, Process
 from blocks.ledger.part import HeldLease, Part, attempt_from, chunks
 from blocks.ledger.records import (
     AlreadyStored,
@@ -52,7 +52,7 @@ class Claims(Part):
         """
         # Most who ask while another works only want to hear that it goes on: that needs no writing.
         with self._database.read() as connection:
-            answer = self._look(connection, work.key, owner)
+            answer = self._look(connection, work.key, owner, run_id)
         if answer is not None:
             return answer
         token = uuid.uuid4().hex
@@ -60,13 +60,13 @@ class Claims(Part):
             now = self._database.now(connection)
             self._database.insert_missing(connection, generations, [_new_generation(work, now)])
             self._locked_generation(connection, work.key)
-            answer = self._look(connection, work.key, owner)
+            answer = self._look(connection, work.key, owner, run_id)
             if answer is not None:
                 return answer
             connection.execute(
                 sa.update(generations)
                 .where(generations.c.key == work.key)
-                .values(lease_owner=owner, lease_token=token, leased_at=now)
+                .values(lease_owner=owner, lease_token=token, lease_run=run_id, leased_at=now)
             )
             attempt = _find_attempts(connection, [work.key], _RESUMABLE).get(work.key)
         self._leases[work.key] = HeldLease(owner, token)
@@ -81,15 +81,15 @@ class Claims(Part):
             connection.execute(
                 sa.update(generations)
                 .where(generations.c.key == key, generations.c.lease_token == lease.token)
-                .values(lease_owner=None, lease_token=None, leased_at=None)
+                .values(NO_LEASE)
             )
         self._leases.pop(key, None)
 
     def reopen(self, key: str) -> None:
         """Open stored work again, because its bytes are gone or damaged. Does nothing where it is open.
 
-        Its attempt is ``completed`` once more: the next ``claim`` hands it out, to be downloaded again free of
-        charge while the service has the outputs.
+        Its attempt is ``completed`` once more: the next ``claim`` hands it out, to be downloaded again free
+        of charge while the service has the outputs.
         """
         with self._database.write() as connection:
             generation = self._locked_generation(connection, key)
@@ -110,10 +110,10 @@ class Claims(Part):
                     .values(state=AttemptState.COMPLETED, stored_at=None)
                 )
 
-    def _look(self, connection: sa.Connection, key: str, owner: str) -> Claim | None:
+    def _look(self, connection: sa.Connection, key: str, owner: str, run_id: str) -> Claim | None:
         """Say what stands in the way of the lease; None: it can be had."""
         row = connection.execute(
-            sa.select(generations.c.state, generations.c.lease_token, owners)
+            sa.select(generations.c.state, generations.c.lease_token, generations.c.lease_run, owners)
             .select_from(generations.outerjoin(owners, generations.c.lease_owner == owners.c.id))
             .where(generations.c.key == key)
         ).one_or_none()
@@ -124,10 +124,10 @@ class Claims(Part):
             return HeldForPerson(held)
         until = lease_end(row, now) if row is not None else None
         if row is not None and until is not None:
-            return Busy(row.id, until)
+            return Busy(row.id, row.lease_run, until)
         if key in self._leases:
             # Another task of this process believes that it has the lease, and has not noticed its loss yet.
-            return Busy(owner, now + timedelta(seconds=LEASE_SECONDS))
+            return Busy(owner, run_id, now + timedelta(seconds=LEASE_SECONDS))
         return None
 
 

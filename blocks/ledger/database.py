@@ -57,7 +57,7 @@ class Database:
             yield connection
 
     def now(self, connection: sa.Connection) -> datetime:
-        """The ledger's clock: the database server's where several machines share it, else this machine's."""
+        """Read the ledger's clock: the database server's where machines share it, else this machine's."""
         if self._clock is not None:
             return self._clock()
         if self.is_sqlite:
@@ -66,7 +66,7 @@ class Database:
         return moment.astimezone(UTC)
 
     def insert_missing(self, connection: sa.Connection, table: sa.Table, rows: list[dict[str, Any]]) -> None:
-        """Inserts the rows whose primary key is not there yet."""
+        """Insert the rows whose primary key is not there yet."""
         if rows:
             insert = sqlite.insert(table) if self.is_sqlite else postgresql.insert(table)
             connection.execute(insert.on_conflict_do_nothing(), rows)
@@ -85,7 +85,7 @@ class Database:
 
 
 def parse_url(url: str) -> URL:
-    """The ledger's address as SQLAlchemy has it. Raises LedgerUnusable where it is no such address."""
+    """Parse a ledger's address. Raises LedgerUnusable where it is none."""
     try:
         parsed = sa.make_url(url)
         backend = parsed.get_backend_name()

@@ -31,16 +31,16 @@ class Ledger(Owners, Claims, Budget, Attempts, Recovery, Runs, Uploads):
         owner = ledger.register_owner()
         match ledger.claim(work, owner=owner, run_id=run.id):
             case Granted(attempt=None):
-                attempt = ledger.reserve(work.key, run_id=run.id, owner=owner, estimated=28_000, worst_case=28_000)
+                attempt = ledger.reserve(work.key, run_id=run.id, owner=owner, estimated=28, worst_case=28)
     ```
     All methods raise LedgerUnusable where the database is locked, damaged, full, read-only or out of reach.
     """
 
     @classmethod
     def open(cls, url: str, *, busy_seconds: float = _BUSY_SECONDS, clock: Clock | None = None) -> Self:
-        """The ledger at a SQLAlchemy URL, made or brought to this version first where needed.
+        """Open the ledger at a SQLAlchemy URL; make it, or bring it to this version, first where needed.
 
-        ``busy_seconds`` is how long to wait for another program's writing. ``clock`` replaces the ledger's clock.
+        ``busy_seconds`` is how long to wait for another program's writing; ``clock`` replaces the ledger's.
         """
         database = Database(parse_url(url), busy_seconds=busy_seconds, clock=clock)
         try:
@@ -53,7 +53,7 @@ class Ledger(Owners, Claims, Budget, Attempts, Recovery, Runs, Uploads):
 
     @classmethod
     def open_if_exists(cls, url: str) -> Self | None:
-        """The same where there is a ledger, else None; makes nothing that is not there. For planning."""
+        """Open the ledger where there is one, else return None and make nothing. For planning."""
         database = Database(parse_url(url), busy_seconds=_BUSY_SECONDS, clock=None)
         try:
             if not opening.exists(database):
@@ -66,7 +66,7 @@ class Ledger(Owners, Claims, Budget, Attempts, Recovery, Runs, Uploads):
         return cls(database)
 
     def now(self) -> datetime:
-        """The ledger's clock, by which all its moments are: measure the service's skew against this one."""
+        """Read the clock that all the ledger's moments are by: the service's skew is to be measured by it."""
         with self._database.read() as connection:
             return self._database.now(connection)
 
@@ -101,7 +101,7 @@ class AsyncLedger:
         *arguments: _Arguments.args,
         **keywords: _Arguments.kwargs,
     ) -> _Result:
-        """Runs ``function``, a method of the ledger, and returns what it returns.
+        """Run ``function``, a method of the ledger, and return what it returns.
 
         Once asked for, it is done: a cancelled caller learns of its cancellation only after the ledger has
         written. A prediction's id that waits in the queue must not be lost to Ctrl-C.
@@ -115,6 +115,6 @@ class AsyncLedger:
             raise
 
     def close(self) -> None:
-        """Finishes what was asked for, then closes the ledger."""
+        """Finish what was asked for, then close the ledger."""
         self._thread.shutdown(wait=True)
         self.ledger.close()

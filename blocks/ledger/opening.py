@@ -17,7 +17,7 @@ _MIGRATION_SECONDS = 120
 
 
 def exists(database: Database) -> bool:
-    """True if there is something to open. Creates nothing."""
+    """Look whether there is something to open; create nothing."""
     if database.is_sqlite:
         return database.path.is_file() and database.path.stat().st_size > 0
     with database.read() as connection:
@@ -25,7 +25,7 @@ def exists(database: Database) -> bool:
 
 
 def prepare(database: Database) -> None:
-    """Leaves a sound, writable ledger of this version behind, or raises LedgerUnusable."""
+    """Leave a writable ledger of this version behind, or raise LedgerUnusable."""
     if database.is_sqlite:
         _require_folder(database)
     if not exists(database) or not _is_current(database):
@@ -35,7 +35,7 @@ def prepare(database: Database) -> None:
 
 
 def check(database: Database) -> None:
-    """Reads the whole SQLite file once: a damaged ledger is to be found before money is spent by it."""
+    """Read the whole SQLite file once: damage is to be found before money is spent by it."""
     if not database.is_sqlite:
         return
     with database.read() as connection:
@@ -50,7 +50,7 @@ def check(database: Database) -> None:
 def _require_folder(database: Database) -> None:
     folder = database.path.parent
     try:
-        # One level only: where more is missing, a disk may not be mounted, and an empty ledger would pay again.
+        # One level only: where more is missing, a disk may not be mounted, and an empty ledger pays again.
         folder.mkdir(exist_ok=True)
     except OSError as error:
         raise LedgerUnusable(
@@ -97,7 +97,8 @@ def _one_migration_at_a_time(database: Database) -> Iterator[None]:
             yield
     except Timeout as error:
         raise LedgerUnusable(
-            f"the ledger {path} is being brought to a new version by another process; wait and run the command again"
+            f"the ledger {path} is being brought to a new version by another process; wait, then run the "
+            "command again"
         ) from error
     except OSError as error:
         raise LedgerUnusable(

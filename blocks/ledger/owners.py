@@ -2,7 +2,6 @@
 
 import os
 import platform
-import sys
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,9 +15,12 @@ import sqlalchemy as sa
 from blocks.ledger.part import Part
 from blocks.ledger.tables import generations, owners
 
-# A dead owner on another machine is replaced after this long. A living one renews its heartbeat several times within.
+# A dead owner on another machine is replaced after this long.
+# A living one renews its leases several times within.
 LEASE_SECONDS = 40.0
 HEARTBEAT_SECONDS = 10.0
+_ON_LINUX = platform.system() == "Linux"
+NO_LEASE: dict[str, None] = {"lease_owner": None, "lease_token": None, "lease_run": None, "leased_at": None}
 # Rows of owners that died without leaving are cleared away once nobody can take them for alive.
 _FORGET_OWNERS_AFTER = timedelta(days=1)
 
@@ -34,43 +36,46 @@ class Process:
     @classmethod
     def current(cls) -> "Process":
         pid = os.getpid()
-        return cls(host=_host(), pid=pid, start=_start_of(pid) or "")
+        return cls(host=_host(), pid=pid, start=_start_of(pid))
 
     def is_dead(self) -> bool:
-        """True only where that is certain: it ran on this host and is gone."""
-        return self.host == _host() and _start_of(self.pid) != self.start
+        """Say True only where that is certain: it ran on this host and is gone."""
+        if self.host != _host():
+            return False
+        try:
+            return not psutil.pid_exists(self.pid) or _start_of(self.pid) != self.start
+        except (psutil.Error, OSError):
+            # It ended while it was looked at, or this user may not look at it.
+            return not psutil.pid_exists(self.pid)
 
 
 @cache
 def _host() -> str:
-    """The machine, its boot and its process numbering: containers may share a name and yet count apart."""
+    """Name the machine, its boot and its process numbering: containers may share a name yet count apart."""
     name = platform.node() or f"{uuid.getnode():x}"
-    if sys.platform != "linux":
+    if not _ON_LINUX:
         return name
     boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     return f"{name}/{boot}/{Path('/proc/self/ns/pid').readlink()}"
 
 
-def _start_of(pid: int) -> str | None:
-    """Tells a process from a later one of the same id; None where there is none, or only its remains."""
-    try:
-        process = psutil.Process(pid)
-        if process.status() in {psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD}:
-            return None
-        if sys.platform == "linux":
-            # psutil counts from a boot time that moves when the clock is set; the kernel's own count does not.
-            fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-            return fields.rpartition(")")[2].split()[19]
-        return f"{process.create_time():.2f}"
-    except (psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
-        return None
+def _start_of(pid: int) -> str:
+    """Tell a process from a later one of the same id, and from its own uncleared remains."""
+    process = psutil.Process(pid)
+    if process.status() in {psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD}:
+        return "ended"
+    if _ON_LINUX:
+        # psutil counts from a boot time that moves when the clock is set; the kernel's count does not.
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        return fields.rpartition(")")[2].split()[19]
+    return f"{process.create_time():.2f}"
 
 
 class Owners(Part):
     """Owners of leases: a run of the command registers as one and keeps its heart beating."""
 
     def register_owner(self) -> str:
-        """A new owner for this process; give it to ``claim``, ``heartbeat`` and ``leave``."""
+        """Register an owner for this process; give it to ``claim``, ``heartbeat`` and ``leave``."""
         owner = uuid.uuid4().hex
         with self._database.write() as connection:
             now = self._database.now(connection)
@@ -79,7 +84,7 @@ class Owners(Part):
         return owner
 
     def heartbeat(self, owner: str) -> None:
-        """Renews all of the owner's leases. To be called every ``HEARTBEAT_SECONDS``."""
+        """Renew all of the owner's leases. To be called every ``HEARTBEAT_SECONDS``."""
         with self._database.write() as connection:
             now = self._database.now(connection)
             renewed = connection.execute(
@@ -90,7 +95,7 @@ class Owners(Part):
                 _insert_owner(connection, owner, now)
 
     def leave(self, owner: str) -> None:
-        """Gives all of the owner's leases back and takes it off the books."""
+        """Give all of the owner's leases back and take it off the books."""
         with self._database.write() as connection:
             _drop(connection, [owner])
         for key in [key for key, lease in self._leases.items() if lease.owner == owner]:
@@ -119,9 +124,5 @@ def _forget_old(connection: sa.Connection, now: datetime) -> None:
 def _drop(connection: sa.Connection, ids: Sequence[str]) -> None:
     if not ids:
         return
-    connection.execute(
-        sa.update(generations)
-        .where(generations.c.lease_owner.in_(ids))
-        .values(lease_owner=None, lease_token=None, leased_at=None)
-    )
+    connection.execute(sa.update(generations).where(generations.c.lease_owner.in_(ids)).values(NO_LEASE))
     connection.execute(sa.delete(owners).where(owners.c.id.in_(ids)))

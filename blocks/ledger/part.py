@@ -25,8 +25,8 @@ class HeldLease:
 class Part:
     """``_leases`` are the leases that were granted through this object, by generation key.
 
-    They are the fence: a process that slept through the end of its lease still believes that the work is its own,
-    but what it does then meets another token in the database and is refused.
+    They are the fence: a process that slept through the end of its lease still believes that the work is its
+    own, but what it does then meets another token in the database and is refused.
     """
 
     def __init__(self, database: Database) -> None:
@@ -37,14 +37,15 @@ class Part:
         lease = self._leases.get(key)
         return lease.token if lease else None
 
-    def _lost(self, key: str) -> LeaseLost:
-        self._leases.pop(key, None)
-        return LeaseLost(
-            f"the work {key[:12]}… is not (or no longer) this process's: another one took it over"
-        )
+    def _require_lease(self, generation: sa.Row[Any]) -> str:
+        """Give the token of this object's lease; raise LeaseLost where the lease is another's by now."""
+        token = self._token(generation.key)
+        if token is None or token != generation.lease_token:
+            raise lease_lost(generation.key)
+        return token
 
     def _locked_generation(self, connection: sa.Connection, key: str) -> sa.Row[Any]:
-        """The generation's row, locked: everything about one piece of work happens one after another."""
+        """Lock the generation's row: everything about one piece of work happens one after another."""
         row = connection.execute(
             sa.select(generations).where(generations.c.key == key).with_for_update()
         ).one_or_none()
@@ -53,7 +54,7 @@ class Part:
         return row
 
     def _locked_attempt(self, connection: sa.Connection, attempt_id: int) -> tuple[sa.Row[Any], AttemptRow]:
-        """The attempt and its generation, locked in the order that everyone keeps to: generation first."""
+        """Lock an attempt and its generation in the order that everyone keeps to: the generation first."""
         key = connection.execute(
             sa.select(attempts.c.generation_key).where(attempts.c.id == attempt_id)
         ).scalar_one_or_none()
@@ -64,6 +65,10 @@ class Part:
             sa.select(attempts).where(attempts.c.id == attempt_id).with_for_update()
         ).one()
         return generation, attempt_from(row)
+
+
+def lease_lost(key: str) -> LeaseLost:
+    return LeaseLost(f"the work {key[:12]}… is not (or no longer) this process's: another one took it over")
 
 
 def attempt_from(row: sa.Row[Any]) -> AttemptRow:

@@ -32,7 +32,7 @@ class IllegalTransition(RuntimeError):  # noqa: N818 - named for what it says
 
 
 class LeaseLost(CampaignError):  # noqa: N818 - named for what it says
-    """Another process has taken the work over. Claim it again: most likely it waits for the other's result."""
+    """Another process has taken the work over. Claim it again, and wait for the other's result."""
 
 
 class CapReached(BudgetRefused):
@@ -48,16 +48,18 @@ class CapReached(BudgetRefused):
         self.wanted = wanted
         self.per_day = per_day
         period = "a day" if per_day else "of this run"
+        lack = (
+            f"leaves too little for ${dollars_text(wanted)} more" if wanted else "is more than that already"
+        )
         super().__init__(
-            f"the cap {period} is ${dollars_text(cap)}: ${dollars_text(charged)} are charged and "
-            f"${dollars_text(reserved)} reserved, which leaves too little for ${dollars_text(wanted)} more; "
-            "raise the cap or wait until more is settled"
+            f"the cap {period} is ${dollars_text(cap)}: ${dollars_text(charged)} charged and "
+            f"${dollars_text(reserved)} reserved {lack}; raise the cap, or wait until more is settled"
         )
 
 
 @dataclass(frozen=True)
 class WorkInput:
-    """One picture or clip that goes into a generation: ``image``, ``images`` or ``video``, and its bytes' hash."""
+    """One picture or clip that goes in: as ``image``, ``images`` or ``video``, and its bytes' hash."""
 
     role: str
     sha256: str
@@ -163,9 +165,10 @@ class AlreadyStored:
 
 @dataclass(frozen=True)
 class Busy:
-    """Someone works on it; ask again. The lease runs out at ``until`` unless its owner's heart beats again."""
+    """Someone works on it; ask again. The lease runs out at ``until`` unless its owner's heart beats on."""
 
     owner: str
+    run_id: str
     until: datetime
 
 

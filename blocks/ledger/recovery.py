@@ -1,4 +1,4 @@
-"""Attempts whose prediction is not known, and the service's history: who made what, decided over the whole set."""
+"""Attempts whose prediction is not known, and what the service's own records say about them."""
 
 import dataclasses
 from collections.abc import Callable, Collection, Sequence
@@ -32,7 +32,7 @@ Decide = Callable[[list[AttemptRow], set[str]], Sequence[Decision]]
 
 class Recovery(Part):
     def attempts_without_id(self, service: str, model: str) -> list[AttemptRow]:
-        """Every process's ``intent`` and ``unknown`` attempts of a model, the oldest first.
+        """List every process's ``intent`` and ``unknown`` attempts of a model, the oldest first.
 
         Where ``posting`` is set, the attempt's owner is alive and may be in the POST right now.
         """
@@ -40,19 +40,19 @@ class Recovery(Part):
             return self._without_id(connection, service, model)
 
     def unknown_ids(self, service: str, ids: Collection[str]) -> set[str]:
-        """Those of the service's prediction ids that no attempt has."""
+        """Pick those of the service's prediction ids that no attempt has."""
         with self._database.read() as connection:
             return set(ids) - _known(connection, service, ids)
 
     def decide(
         self, service: str, model: str, history_ids: Collection[str], decision: Decide
     ) -> list[AttemptRow]:
-        """Applies what ``decision(attempts, known_ids)`` says, all or nothing, while nothing else can change.
+        """Apply what ``decision(attempts, known_ids)`` says, all or nothing, while nothing else can change.
 
         ``history_ids`` are the predictions that the service's history showed, read before this call;
-        ``known_ids`` are those among them that an attempt has already. Attempts that get no decision stay as they
-        are. Raises IllegalTransition for a decision about an attempt that is ``posting`` or not in the list, and
-        NeedsPerson where an adopted id turns out to be another attempt's. Returns the attempts decided about.
+        ``known_ids`` are those among them that an attempt has already. Attempts that get no decision stay as
+        they are. Raises IllegalTransition for a decision about an attempt that is ``posting`` or not listed,
+        and NeedsPerson where an adopted id is another attempt's. Returns the attempts decided about.
         """
         try:
             with self._database.write() as connection:
@@ -76,9 +76,10 @@ class Recovery(Part):
     def adopt(
         self, attempt_id: int, *, prediction_id: str, service_created_at: datetime | None = None
     ) -> AttemptRow:
-        """A ``held`` or ``unknown`` attempt made this prediction, as a person or the service's books say.
+        """Give a ``held`` or ``unknown`` attempt its prediction, as a person or the service's books say.
 
-        It becomes ``submitted`` and is collected by the next run. Raises NeedsPerson where another attempt has it.
+        It becomes ``submitted`` and is collected by the next run. Raises NeedsPerson where another attempt
+        has the prediction.
         """
         try:
             with self._database.write() as connection:
@@ -102,7 +103,7 @@ class Recovery(Part):
         discounted_price: int | None = None,
         run_id: str,
     ) -> AttemptRow:
-        """Books what a prediction cost. Needs no lease; may be repeated as the service's books change.
+        """Book what a prediction cost. Needs no lease; may be repeated as the service's books change.
 
         The first run that settles an attempt is the run it is charged in.
         """
@@ -117,7 +118,7 @@ class Recovery(Part):
             return update_attempt(connection, attempt_id, settled_values(attempt, settlement, run_id, now))
 
     def unsettled(self, run_id: str | None = None) -> list[AttemptRow]:
-        """Attempts with a prediction whose cost is not booked yet, of one run or of all; the oldest first."""
+        """List attempts whose prediction's cost is not booked yet, of one run or all; the oldest first."""
         query = (
             sa.select(attempts)
             .where(attempts.c.prediction_id.is_not(None), attempts.c.charged.is_(None))

@@ -19,7 +19,7 @@ _LEARNT_FROM = 200
 
 
 def new_run_id(campaign: str, now: datetime, *, simulated: bool = False) -> str:
-    """A safe file name such as ``20261121-031500-spring-a1b2``; ``now`` is UTC.
+    """Make a safe file name such as ``20261121-031500-spring-a1b2``; ``now`` is UTC.
 
     A simulated run's begins with ``simulated-``: whatever is taken out of its tables still says what it is.
     """
@@ -41,7 +41,7 @@ class Runs(Part):
         budget: int | None = None,
         flow_run_id: str | None = None,
     ) -> RunRow:
-        """A new run, with an id that no other run has. ``budget`` in millionths of a dollar; None: no cap."""
+        """Enter a new run, whose id no other has. ``budget`` in millionths of a dollar; None: no cap."""
         with self._database.write() as connection:
             now = self._database.now(connection)
             values = {
@@ -66,7 +66,7 @@ class Runs(Part):
     def end_run(
         self, run_id: str, *, exit_status: int, record_json: str | None, ended_at: datetime | None = None
     ) -> RunRow:
-        """Closes the run. ``record_json`` is what ``campaign report`` draws its tables and page from later."""
+        """Close the run. ``record_json`` is what ``campaign report`` draws tables and page from later."""
         with self._database.write() as connection:
             changed = (
                 sa.update(runs)
@@ -81,13 +81,13 @@ class Runs(Part):
             return _run(connection.execute(changed).one())
 
     def runs(self) -> list[RunRow]:
-        """All runs, the newest first."""
+        """List all runs, the newest first."""
         with self._database.read() as connection:
             query = sa.select(*_ROW).order_by(runs.c.started_at.desc(), runs.c.id.desc())
             return [_run(row) for row in connection.execute(query)]
 
     def run(self, run_id: str) -> RunRow:
-        """One run, by its id or as ``latest``. Raises InvalidInput where there is none."""
+        """Find one run, by its id or as ``latest``. Raises InvalidInput where there is none."""
         query = sa.select(*_ROW).order_by(runs.c.started_at.desc(), runs.c.id.desc()).limit(1)
         if run_id != "latest":
             query = query.where(runs.c.id == run_id)
@@ -100,7 +100,7 @@ class Runs(Part):
         raise InvalidInput(f"there is no run {run_id}; `campaign runs` lists those there are")
 
     def run_record(self, run_id: str) -> str | None:
-        """The JSON that ``end_run`` was given; None while the run has not ended."""
+        """Read the JSON that ``end_run`` was given; None while the run has not ended."""
         run = self.run(run_id)
         with self._database.read() as connection:
             record: str | None = connection.execute(
@@ -109,7 +109,7 @@ class Runs(Part):
             return record
 
     def usual_seconds(self, service: str, model: str) -> UsualSeconds | None:
-        """How long the model's last 200 predictions took; None where nothing is known yet."""
+        """Learn how long the model's last 200 predictions took; None where nothing is known yet."""
         query = (
             sa.select(attempts.c.inference_s)
             .where(
@@ -133,7 +133,7 @@ class Runs(Part):
 
 
 def _percentile(ordered: list[float], percent: int) -> float:
-    """The smallest value that at least ``percent`` of all do not exceed."""
+    """Find the smallest value that at least ``percent`` of all do not exceed."""
     return ordered[max(0, -(-len(ordered) * percent // 100) - 1)]
 
 

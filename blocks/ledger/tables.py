@@ -37,7 +37,7 @@ LIVING_STATES = "'reserved', 'intent', 'unknown', 'submitted', 'completed', 'hel
 
 
 class Moment(TypeDecorator[datetime]):
-    """An aware moment, kept in UTC. SQLite has no time zones, so there they are taken off and put on again."""
+    """An aware moment, kept in UTC. SQLite has no time zones: they are taken off and put on again."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -125,6 +125,7 @@ generations = Table(
     Column("state", Text, nullable=False),
     Column("lease_owner", Text, ForeignKey("owners.id"), index=True),
     Column("lease_token", Text),
+    Column("lease_run", Text, ForeignKey("runs.id")),
     Column("leased_at", Moment),
     Column("created_at", Moment, nullable=False),
     Column("stored_at", Moment),
@@ -163,7 +164,7 @@ attempts = Table(
     Column("number", Integer, nullable=False),
     Column("state", Text, nullable=False),
     Column("run_id", Text, ForeignKey("runs.id"), nullable=False, index=True),
-    Column("settled_run_id", Text, ForeignKey("runs.id")),
+    Column("settled_run_id", Text, ForeignKey("runs.id"), index=True),
     Column("service", Text, nullable=False),
     Column("model", Text, nullable=False),
     Column("prediction_id", Text),

@@ -11,7 +11,7 @@ from blocks.ledger.tables import uploads
 
 class Uploads(Part):
     def find_upload(self, origin: str, sha256: str, now: datetime | None = None) -> Upload | None:
-        """Where these bytes are at the service of this origin, unless they have expired by ``now``."""
+        """Find these bytes at the service of this origin, unless they have expired by ``now``."""
         query = sa.select(uploads).where(uploads.c.origin == origin, uploads.c.sha256 == sha256)
         with self._database.read() as connection:
             moment = now or self._database.now(connection)
@@ -27,7 +27,7 @@ class Uploads(Part):
         expires_at: datetime,
         uploaded_at: datetime | None = None,
     ) -> None:
-        """Takes the place of what was known about these bytes before."""
+        """Note where the bytes are, in place of what was known about them before."""
         with self._database.write() as connection:
             values = {
                 "url": url,
@@ -44,7 +44,7 @@ class Uploads(Part):
             )
 
     def forget_upload(self, origin: str, sha256: str) -> None:
-        """The service no longer has it, or could not read it."""
+        """Forget an upload that the service no longer has, or could not read."""
         with self._database.write() as connection:
             connection.execute(
                 sa.delete(uploads).where(uploads.c.origin == origin, uploads.c.sha256 == sha256)

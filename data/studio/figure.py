@@ -59,7 +59,7 @@ def _skin(paint: bool) -> Look:
                 gap = ((p[0] - side * 4.5) / 2.3) ** 2 + ((p[1] - 5.7) / 1.7) ** 2
                 colour = mix(colour, rose, 0.42 * np.exp(-gap) * front)
             tip = (p[0] / 1.6) ** 2 + ((p[1] - 7.0) / 1.3) ** 2
-            colour = mix(colour, rose, 0.22 * np.exp(-tip) * front)
+            colour = mix(colour, rose, 0.14 * np.exp(-tip) * front)
             for table, paint_colour, cover in ((brows, row3(rgb("4a2a1c")), 0.8), (mouth, lips, 0.9), (lash_table, ink, 0.95)):
                 colour = mix(colour, paint_colour, table.read(p[0], p[1]) * front * np.float32(cover))
         return Surface(colour, n, ones * np.float32(0.55), ones * np.float32(0.028))
@@ -92,7 +92,7 @@ def _hair_look() -> Look:
             return Surface(dark * ones, n, ones, ones * 0)
         t = strands(p)
         colour = mix(dark, warm, step(0.25, 0.85, t) * 0.85)
-        return Surface(colour, _bumped(p, n, strands, 0.55), ones * np.float32(0.5), ones * np.float32(0.045))
+        return Surface(colour, _bumped(p, n, strands, 0.45), ones * np.float32(0.62), ones * np.float32(0.02))
 
     return look
 
@@ -103,9 +103,9 @@ def _knit_look(code: str, shade: str) -> Look:
 
     def stitches(p: Array) -> Array:
         around = np.arctan2(p[0], p[2] + 14) * np.float32(19)
-        column = around * np.float32(2.1)
+        column = around * np.float32(3.0)
         lean = np.abs((column / (2 * np.pi)) % 1 - 0.5)
-        rows = np.sin(p[1] * np.float32(5.2) + lean * 9)
+        rows = np.sin(p[1] * np.float32(7.0) + lean * 9)
         return (0.55 * np.abs(np.sin(column / 2)) ** 0.7 + 0.3 * rows).astype(np.float32)
 
     def look(p: Array, n: Array, detail: bool) -> Surface:

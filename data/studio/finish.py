@@ -28,7 +28,10 @@ def smooth(light: Array, variance: Array, layers: Layers, passes: int, patience:
     # A lone pixel brighter or darker than all around it is a stray path, not a detail.
     around = [_moved(light, down, across) for down, across in _RING]
     light = np.clip(light, np.minimum.reduce(around), np.maximum.reduce(around))
-    variance = blurred(variance, 2)
+    grey = light.mean(axis=0)
+    # Few samples know little of their own scatter; that of the neighbourhood is a second witness.
+    scatter = np.maximum(blurred(grey * grey, 1) - blurred(grey, 1) ** 2, 0)
+    variance = np.maximum(blurred(variance, 3), np.minimum(scatter * 0.3, variance + 0.02))
     for number in range(passes):
         reach = 2**number
         grey = light.mean(axis=0)
@@ -38,13 +41,18 @@ def smooth(light: Array, variance: Array, layers: Layers, passes: int, patience:
             there = _moved(light, down * reach, across * reach)
             turned = np.maximum((guide_n * _moved(guide_n, down * reach, across * reach)).sum(axis=0), 0)
             depth = np.abs(_moved(guide_d, down * reach, across * reach) - guide_d) / (0.02 * guide_d * reach**0.5)
-            change = np.abs(there.mean(axis=0) - grey) / tolerance
+            # The first ring is averaged whatever its brightness: neighbours were sampled to complete each other.
+            change = np.abs(there.mean(axis=0) - grey) / tolerance if number else 0
             tap = 0.5 if down == 0 or across == 0 else 0.25
             weight = turned**24 * np.exp(-depth - change) * np.float32(tap)
             total += there * weight
             spread += _moved(variance, down * reach, across * reach) * weight * weight
             weights += weight
         light = total / weights
+        if number == 0:
+            # On an outline a pixel belongs to no surface and finds no like: it takes what is next to it.
+            alone = np.clip(2 - weights, 0, 1)
+            light += (sum(around) / len(around) - light) * alone
         variance = spread / (weights * weights)
     return light
 

@@ -45,8 +45,8 @@ class Table:
         return tuple(np.meshgrid(a.astype(float), b.astype(float)))
 
     def read(self, a: Array, b: Array) -> Array:
-        x = np.clip((a - self.low[0]) / self.step, 0, self.columns - 1.001)
-        y = np.clip((b - self.low[1]) / self.step, 0, self.rows - 1.001)
+        x = np.minimum(np.maximum((a - self.low[0]) / self.step, 0), np.float32(self.columns - 1.001))
+        y = np.minimum(np.maximum((b - self.low[1]) / self.step, 0), np.float32(self.rows - 1.001))
         column, row = x.astype(np.int64), y.astype(np.int64)
         x -= column
         y -= row

@@ -175,6 +175,6 @@ def bean_look() -> Look:
         t = cloudy(p * np.float32(2.2) + 3, 3)
         seam = step(0.16, 0.05, np.abs(p[2])) * step(0.1, 0.2, p[1])
         colour = mix(dark, warm, step(0.25, 0.8, t) * 0.9) * (1 + 0.6 * seam)
-        return Surface(colour, _bent(p, n, 5, 0.12), ones * np.float32(0.38), ones * np.float32(0.045))
+        return Surface(colour, _bent(p, n, 5, 0.12), ones * np.float32(0.5), ones * np.float32(0.035))
 
     return look

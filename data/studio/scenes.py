@@ -25,13 +25,13 @@ def mug_on_board() -> Shot:
         wares.board((3, 1.7, -1), (17, 0.85, 9.5), 14),
         *wares.mug((3.2, 1.7, -0.5), 38, wares.SEA),
         *wares.beans([(-5.2, 4.6), (-6.6, 3.2), (-3.6, 5.8), (10.6, 5.6)], 1.7, 5),
-        *wares.beans([(-15.5, 6.5), (-17.2, 4.2)], 0, 8),
     ]
     panels = [
         softbox((-50, 36, -8), (0, 5, 0), (30, 44), (38, 33.5, 27.5), window(2, 3, 0.07)),
         softbox((46, 30, 34), (0, 8, 0), (26, 40), (1.6, 1.7, 1.9)),
+        softbox((-30, 24, 48), (0, 6, 0), (7, 40), (7.5, 7.2, 6.8)),
     ]
-    camera = Camera((-5, 19, 56), (-1.6, 6.6, 0), 23, (2.5, 6, 3.6), 0.55)
+    camera = Camera((-5, 25, 54), (-1.2, 6.3, 0), 23, (2.5, 6, 3.6), 0.4)
     sweep = Sweep(-48, 30, paper("cfc2b2", "c6b8a8"))
     sky = room((0.34, 0.35, 0.38), (0.16, 0.155, 0.15), (0.1, 0.09, 0.08))
     return Shot(Scene(bodies, panels, sky, sweep, camera, (0.16, 0.15, 0.14)), 1.0, (3.2, 10.2, -0.5))
@@ -71,6 +71,7 @@ def pour_over() -> Shot:
     panels = [
         softbox((-50, 42, -6), (0, 10, 0), (30, 50), (34, 31.5, 27.5), window(2, 4, 0.06)),
         softbox((46, 36, 34), (0, 12, 0), (26, 44), (1.8, 1.8, 1.8)),
+        softbox((-30, 24, 48), (0, 6, 0), (7, 40), (7.5, 7.2, 6.8)),
     ]
     camera = Camera((-6, 24, 70), (0.4, 11.4, 0), 25, (1, 11, 4), 0.5)
     sweep = Sweep(-46, 30, paper("a9b09b", "a3ab95"))
@@ -91,6 +92,7 @@ def canister_and_beans() -> Shot:
     panels = [
         softbox((-48, 40, -2), (0, 6, 0), (34, 40), (34, 30.5, 26)),
         softbox((46, 34, 34), (0, 8, 0), (26, 44), (1.8, 1.8, 1.9)),
+        softbox((-30, 24, 48), (0, 6, 0), (7, 40), (7.5, 7.2, 6.8)),
     ]
     camera = Camera((4, 23, 62), (0.6, 7.2, -1), 25, (-2, 6, 2), 0.5)
     sweep = Sweep(-44, 30, paper("7d8f9a", "73858f"))
@@ -110,10 +112,11 @@ def turntable(moment: float) -> Shot:
     panels = [
         softbox((-52 + 14 * ease, 30 + 14 * ease, -12 + 22 * ease), (0, 5, 0), (30, 44), (37, 32, 25.5), window(2, 3, 0.08)),
         softbox((46, 30, 34), (0, 8, 0), (26, 40), (1.6, 1.7, 1.9)),
+        softbox((-30, 24, 48), (0, 6, 0), (7, 40), (7.5, 7.2, 6.8)),
     ]
     swing = turn(-16 + 26 * ease)
     eye = swing @ (0.0, 0.0, 46.0 - 4.0 * ease)
-    camera = Camera((float(eye[0]), 17.5 - 3 * ease, float(eye[2])), (0.2, 6.7, 0), 24, (0, 6.5, 3.4), 0.5)
+    camera = Camera((float(eye[0]), 22 - 4 * ease, float(eye[2])), (0.2, 6.7, 0), 24, (0, 6.5, 3.4), 0.1)
     sweep = Sweep(-46, 30, paper("c9bba9", "bfb09e"))
     sky = room((0.34, 0.34, 0.37), (0.16, 0.155, 0.15), (0.1, 0.09, 0.08))
     return Shot(Scene(bodies, panels, sky, sweep, camera, (0.16, 0.15, 0.14)), 1.0, (0.0, 10.2, -0.5))
@@ -123,10 +126,10 @@ def portrait() -> Shot:
     """The potter with her own mug, before sea-grey paper."""
     bodies = [*figure.sitter(), *wares.mug((0.0, 18.4, 14.8), 22, wares.SEA)]
     panels = [
-        softbox((-62, 74, 52), (0, 32, 4), (56, 60), (14.5, 13.2, 11.6)),
+        softbox((-62, 74, 52), (0, 32, 4), (56, 60), (18.5, 16.8, 14.6)),
         softbox((60, 58, -34), (0, 34, 0), (22, 70), (11, 9.8, 8.0)),
     ]
-    camera = Camera((7, 37, 148), (0.5, 33.0, 4), 22.5, (0, 42, 8), 0.9)
+    camera = Camera((7, 38, 150), (0.5, 35.5, 4), 23.5, (0, 42, 8), 0.5)
     sweep = Sweep(-52, 36, paper("9fb0ab", "93a6a2"))
     sky = room((0.40, 0.42, 0.44), (0.22, 0.22, 0.22), (0.16, 0.15, 0.14))
-    return Shot(Scene(bodies, panels, sky, sweep, camera, (0.2, 0.185, 0.175)), 1.0, (0.0, 27.4, 14.8), 0.42)
+    return Shot(Scene(bodies, panels, sky, sweep, camera, (0.2, 0.185, 0.175)), 1.0, (0.0, 27.6, 14.8), 0.2)

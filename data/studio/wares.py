@@ -45,8 +45,8 @@ def mug(place: Triple, angle: float, glaze: Glaze) -> list[Body]:
     return [
         Body(distance, (-4.6, -0.1, -4.6), (7.6, 9.7, 4.6), look, place, rotation),
         Body(
-            revolved(np.array([(0, 7.7), (4.08, 7.7), (4.08, 8.3), (0, 8.3)])),
-            (-4.3, 7.6, -4.3), (4.3, 8.4, 4.3), coffee(3.95), place, rotation,
+            revolved(np.array([(0, 8.0), (4.08, 8.0), (4.08, 8.55), (0, 8.55)])),
+            (-4.3, 7.9, -4.3), (4.3, 8.7, 4.3), coffee(4.0), place, rotation,
         ),
     ]  # fmt: skip
 
@@ -127,7 +127,7 @@ def _bean(p: Array) -> Array:
     whole = ellipsoid(p, (0, 0, 0), (0.62, 0.34, 0.45))
     # The crease lies on the flat side; a gentle S, as beans have.
     bent = np.stack([p[0], p[1], p[2] - np.sin(p[0] * 5) * np.float32(0.04)])
-    crease = np.sqrt((bent[1] - 0.36) ** 2 + bent[2] ** 2) - np.float32(0.075)
+    crease = np.sqrt((bent[1] - 0.36) ** 2 + bent[2] ** 2) - np.float32(0.10)
     flattened = np.maximum(whole, p[1] - np.float32(0.25))
     return np.maximum(flattened, -crease) - np.float32(0.02)
 
@@ -138,7 +138,7 @@ def beans(spots: list[tuple[float, float]], level: float, seed: int) -> list[Bod
     look = bean_look()
     result = []
     for x, z in spots:
-        rolled = turn(float(rng.choice([0, 180]) + rng.uniform(-24, 24)), "x")
+        rolled = turn(float(rng.choice([0, 0, 180]) + rng.uniform(-30, 30)), "x")
         rotation = turn(float(rng.uniform(0, 360))) @ rolled
         result.append(Body(_bean, (-0.7, -0.45, -0.55), (0.7, 0.45, 0.55), look, (x, level + 0.36, z), rotation))
     return result

@@ -1,8 +1,8 @@
 """What the simulated models make: real edits of the real inputs, each marked as simulated.
 
-Three plain functions, deterministic (equal inputs give equal bytes) and free of global state, so that a worker
-process can run them. Each raises ValueError, with a sentence for the person who reads it, where an input cannot be
-decoded or a parameter is not one of the service's.
+Three plain functions, deterministic (equal inputs give equal bytes) and free of global state, so that a
+worker process can run them. Each raises ValueError, with a sentence for the person who reads it, where an
+input cannot be decoded or a parameter is not one of the service's.
 """
 
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ def render_composition(
     output_format: str,
     number: int,
 ) -> bytes:
-    """One picture that shows every one of the 1 to 10 ``images``; ``auto`` takes the first one's nearest ratio."""
+    """One picture that shows each of the 1 to 10 ``images``; ``auto`` is the first one's nearest ratio."""
     if not images:
         raise ValueError("a composition needs at least one reference image")
     sources = [read_picture(data, f"image {place}") for place, data in enumerate(images, start=1)]

@@ -29,7 +29,7 @@ def rounded_mask(size: tuple[int, int], radius: float) -> Image.Image:
 
 
 def card(picture: Image.Image, unit: float, *, radius: float = 2.2) -> tuple[Image.Image, int]:
-    """RGBA of the picture as a card with its shadow, and how many pixels the shadow adds on every side (even).
+    """RGBA of the picture as a card, and how many pixels its shadow adds on every side (even).
 
     ``unit`` is a hundredth of the shorter side of what the card will lie on; ``radius`` counts in it.
     """

@@ -40,7 +40,7 @@ def edit_clip(
     """The MP4's bytes. Raises ValueError where the clip cannot be decoded."""
     try:
         layout = sound_layout(clip) if keep_original_sound else None
-        with av.open(io.BytesIO(clip)) as source:
+        with av.open(io.BytesIO(clip), "r") as source:
             footage = open_footage(source)
             return _written(footage, _edited(footage, references, look, variation), clip, layout)
     except av.FFmpegError as error:

@@ -6,6 +6,7 @@ from fractions import Fraction
 
 import av
 import av.container
+import numpy as np
 from av.video.reformatter import ColorRange
 
 from simulator.rendering.grading import BT601, BT709, BT2020, Matrix
@@ -37,17 +38,17 @@ def open_footage(source: av.container.InputContainer) -> Footage:
     """The first picture stream of the clip. Raises ValueError where there is none, or nothing in it."""
     stream = source.streams.best("video")
     if not isinstance(stream, av.VideoStream):
-        raise ValueError("the clip has no picture")  # noqa: TRY004 - the clip's fault, not the caller's
+        raise ValueError("the clip has no picture")  # noqa: TRY004 - the bytes are at fault, not their type
     stream.thread_count = 1
     decoded = source.decode(stream)
     first = next(decoded, None)
-    if not isinstance(first, av.VideoFrame):
+    if first is None:
         raise ValueError("the clip holds no frame that can be decoded")
     turn = round(first.rotation / 90) * 90 % 360
     coded_size = (max(2, first.width // 2 * 2), max(2, first.height // 2 * 2))
     size = coded_size if turn in {0, 180} else (coded_size[1], coded_size[0])
-    shape = stream.codec_context.sample_aspect_ratio or Fraction(1)
     context = stream.codec_context
+    shape = context.sample_aspect_ratio or Fraction(1)
     matrix = _MATRICES.get(int(context.colorspace))
     if matrix is None:
         matrix = BT709 if min(size) >= _HIGH_DEFINITION else BT601
@@ -63,11 +64,11 @@ def open_footage(source: av.container.InputContainer) -> Footage:
         plain = frame.reformat(
             width=coded_size[0], height=coded_size[1], format="yuv420p", dst_color_range=ColorRange.MPEG
         )
-        return Planes.from_codes(plain.to_ndarray(), coded_size).turned(turn)
+        return Planes.from_codes(np.asarray(plain.to_ndarray(), dtype=np.uint8), coded_size).turned(turn)
 
     def steady() -> Iterator[Planes]:
         """Each moment shows the frame that stood then; the last one stands until the clip's end."""
-        current: av.VideoFrame | None = None
+        current: av.VideoFrame | None = None  # decoded but not turned upright yet
         shown, produced = upright(first), 0
         began, end = Fraction(0), Fraction(0)
         for frame in decoded:
@@ -76,7 +77,7 @@ def open_footage(source: av.container.InputContainer) -> Footage:
             begins = frame.pts * frame.time_base - start
             while produced * _STEP + _TOLERANCE < begins and not _full(produced, seconds):
                 if current is not None:
-                    current, shown = None, upright(current)
+                    shown, current = upright(current), None
                 yield shown
                 produced += 1
             current = frame

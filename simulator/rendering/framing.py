@@ -15,7 +15,7 @@ _LONGEST_SURROUNDINGS = 420
 def framed(
     picture: Image.Image, size: tuple[int, int], zoom: float = 1.0, pan: tuple[float, float] = (0.5, 0.5)
 ) -> Image.Image:
-    """The picture at ``size``: cropped where the shapes are close, else set into soft surroundings of its own.
+    """The picture at ``size``: cropped where the shapes are close, else set into its own soft surroundings.
 
     ``zoom`` above 1 comes closer; ``pan`` (shares) says which part stays in view then.
     """

@@ -1,7 +1,7 @@
 """The colour part of a look, as formulas over luma (0…1) and two colour differences (-0.5…0.5).
 
-Pictures get it as one three-dimensional table over red, green and blue, clips as small tables over the planes that
-their frames already have; both are made from the same formulas.
+Pictures get it as one three-dimensional table over red, green and blue, clips as small tables over the
+planes that their frames already have; both are made from the same formulas.
 """
 
 import math
@@ -111,8 +111,6 @@ def _grade(look: Look, rgb: Levels) -> Levels:
 
 def _through_table(picture: Image.Image, change: Callable[[Levels], Levels]) -> Image.Image:
     axis = np.linspace(0, 1, _TABLE_SIDE, dtype=np.float32)
-    blue, green, red = np.meshgrid(
-        axis, axis, axis, indexing="ij"
-    )  # red varies fastest, as Pillow wants it
+    blue, green, red = np.meshgrid(axis, axis, axis, indexing="ij")  # red varies fastest, as Pillow wants it
     table = np.clip(change(np.stack([red, green, blue], axis=-1)), 0, 1)
     return picture.filter(ImageFilter.Color3DLUT(_TABLE_SIDE, table.reshape(-1).tolist()))

@@ -1,7 +1,7 @@
 """Where the references of a composition go: one large, the others in rows or columns that end flush with it.
 
-Given the shape of every card, the size of the whole block follows from one linear equation, so that all edges meet
-and nothing is cropped to fit.
+Given the shape of every card, the size of the whole block follows from one linear equation, so that all
+edges meet and nothing is cropped to fit.
 """
 
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ class _Block:
 
 
 def card_boxes(sizes: Sequence[tuple[int, int]], canvas: tuple[int, int], layout: int) -> list[Box]:
-    """One box for each picture size, in their order, on a canvas of this size; ``layout`` picks among the good ones."""
+    """One box for each picture size, in their order, on ``canvas``; ``layout`` picks among the good ones."""
     unit = min(canvas) / 100
     margin, foot, gap = 6 * unit, 8.5 * unit, 2.6 * unit  # the foot leaves room for the mark
     area = (canvas[0] - 2 * margin, canvas[1] - margin - foot)
@@ -65,7 +65,7 @@ def _single(shape: float, area: tuple[float, float]) -> _Block:
 
 
 def _mosaic(shapes: Sequence[float], area: tuple[float, float], gap: float, side: str, lines: int) -> _Block:
-    """The first card at ``side``, the others beside it in so many rows (columns where it is above or below)."""
+    """The first card at ``side``, the others in so many rows beside it, or columns above or below it."""
     upright = side in {"top", "bottom"}
     # Above and below is left and right with width and height exchanged.
     turned = [1 / shape for shape in shapes] if upright else list(shapes)

@@ -1,4 +1,4 @@
-"""Light that lies over a whole picture: vignette, wash, leak. One RGBA layer, the same for pictures and clips."""
+"""Light over a whole picture: vignette, wash, leak. One RGBA layer, the same for pictures and clips."""
 
 import math
 
@@ -61,8 +61,7 @@ class _Layer:
     def lay(self, colour: Colour, cover: Levels) -> None:
         share = np.clip(cover, 0, 0.95).astype(np.float32)
         self._colour = (
-            self._colour * (1 - share[..., None])
-            + np.asarray(colour, dtype=np.float32) * (share[..., None])
+            self._colour * (1 - share[..., None]) + np.asarray(colour, dtype=np.float32) * (share[..., None])
         )
         self._cover = self._cover * (1 - share) + share
 

@@ -1,7 +1,7 @@
 """Telling a subject from its surroundings, where the surroundings are plain enough for that.
 
-Whatever looks like the picture's rim and hangs together with it is surroundings; the rest is the subject. Busy
-pictures do not work that way: for those a soft oval about the middle stands in.
+Whatever looks like the picture's rim and hangs together with it is surroundings; the rest is the subject.
+Busy pictures do not work that way: for those a soft oval about the middle stands in.
 """
 
 from dataclasses import dataclass
@@ -54,13 +54,13 @@ def _unlike_the_rim(rgb: Levels) -> NDArray[np.bool_]:
     for centre in centres:
         distance = np.minimum(distance, np.sqrt(((features - centre) ** 2).sum(axis=-1)))
     usual = float(np.quantile(distance[rim], 0.92))
-    return distance > max(_otsu(distance), 1.15 * usual)
+    return np.asarray(distance > max(_otsu(distance), 1.15 * usual))
 
 
 def _cluster(samples: Levels) -> Levels:
     """A few rounds of k-means from evenly spread starts along the samples sorted by brightness."""
     order = np.argsort(samples[:, 0], kind="stable")
-    centres = samples[order[np.linspace(0, len(order) - 1, _CLUSTERS).astype(int)]]
+    centres: Levels = samples[order[np.linspace(0, len(order) - 1, _CLUSTERS).astype(int)]]
     for _ in range(8):
         nearest = ((samples[:, None, :] - centres[None]) ** 2).sum(axis=-1).argmin(axis=1)
         for index in range(_CLUSTERS):
@@ -83,11 +83,9 @@ def _otsu(values: Levels) -> float:
 
 
 def _closed(rough: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Without specks and without holes: what the rim's colour reaches from the rim is surroundings, nothing else."""
+    """Without specks and holes: only what the rim's colour reaches from the rim is surroundings."""
     smooth = (
-        as_mask(rough.astype(np.float32))
-        .filter(ImageFilter.MedianFilter(5))
-        .filter(ImageFilter.MaxFilter(5))
+        as_mask(rough.astype(np.float32)).filter(ImageFilter.MedianFilter(5)).filter(ImageFilter.MaxFilter(5))
     )
     levels = np.pad(np.asarray(smooth), 1)
     plate = Image.fromarray(levels)

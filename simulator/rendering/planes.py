@@ -1,4 +1,5 @@
-"""Frames as clips keep them: a full plane of luma and two of colour at half the sides (yuv420p, limited range).
+"""Frames as clips keep them: a full plane of luma and two of colour at half the sides (yuv420p, limited
+range).
 
 Working on these planes instead of on RGB takes a third of the time, and time is what clips cost.
 """

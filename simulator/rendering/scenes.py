@@ -1,4 +1,4 @@
-"""Surroundings for a subject, painted from gradients and noise: not photographs, but places one recognises."""
+"""Surroundings for a subject, painted from gradients and noise: no photographs, but recognisable places."""
 
 from collections.abc import Callable
 
@@ -53,12 +53,8 @@ def _marble(size: _Size, random: _Random) -> Levels:
     warp = layered_noise(size, (3, 3), random)
     lean = float(random.uniform(0.6, 1.4))
     veins = np.abs(np.sin(7 * (horizontal * lean + vertical) + 9 * warp))
-    fine = np.abs(
-        np.sin(17 * (horizontal - vertical * lean) + 14 * layered_noise(size, (4, 4), random))
-    )
-    base = np.ones((size[1], size[0], 3), dtype=np.float32) * np.asarray(
-        [0.945, 0.94, 0.93], np.float32
-    )
+    fine = np.abs(np.sin(17 * (horizontal - vertical * lean) + 14 * layered_noise(size, (4, 4), random)))
+    base = np.ones((size[1], size[0], 3), dtype=np.float32) * np.asarray([0.945, 0.94, 0.93], np.float32)
     base = mixed(base, (206, 206, 210), layered_noise(size, (5, 4), random) * 0.55)
     base = mixed(base, (128, 128, 136), np.clip(1 - veins * 7, 0, 1) * 0.55 * noise(size, (6, 5), random))
     base = mixed(base, (186, 160, 118), np.clip(1 - fine * 14, 0, 1) * 0.4)
@@ -89,8 +85,8 @@ def _stone(size: _Size, random: _Random) -> Levels:
 def _beach(size: _Size, random: _Random) -> Levels:
     base = ramp(
         size,
-        ((0.0, (96, 178, 232)), (0.4, (204, 232, 244)), (0.43, (52, 152, 186)), (0.6, (96, 204, 206)), (0.645, (240, 250, 248)),
-         (0.66, (222, 200, 160)), (1.0, (242, 222, 184))),
+        ((0.0, (96, 178, 232)), (0.4, (204, 232, 244)), (0.43, (52, 152, 186)), (0.6, (96, 204, 206)),
+         (0.645, (240, 250, 248)), (0.66, (222, 200, 160)), (1.0, (242, 222, 184))),
     )  # fmt: skip
     _, vertical = grid(size)
     clouds = np.clip(layered_noise(size, (4, 9), random) - 0.5, 0, 1) * 2.2 * (vertical < 0.42)
@@ -109,7 +105,14 @@ def _forest(size: _Size, random: _Random) -> Levels:
     for _ in range(7):
         middle, half = float(random.uniform(0, 1)), float(random.uniform(0.006, 0.028))
         base = mixed(base, (26, 30, 20), np.clip(1.6 - np.abs(horizontal - middle) / half, 0, 1) * 0.55)
-    base = _discs(base, size, random, ((206, 236, 132), (160, 212, 110), (246, 250, 190)), 46, 0.034, 0.4)
+    base = _discs(
+        base,
+        random,
+        ((206, 236, 132), (160, 212, 110), (246, 250, 190)),
+        count=46,
+        radius=0.034,
+        strength=0.4,
+    )
     return mixed(base, (248, 255, 200), spot(size, (0.7, 0.0), 0.4) * 0.55)
 
 
@@ -117,13 +120,12 @@ def _mountains(size: _Size, random: _Random) -> Levels:
     base = ramp(size, ((0.0, (104, 156, 212)), (0.5, (226, 232, 238)), (1.0, (240, 226, 210))))
     _, vertical = grid(size)
     for height, swing, tone in (
-        (0.42, 0.30, (150, 172, 200)), (0.56, 0.24, (104, 130, 160)), (0.70, 0.18, (62, 92, 100)), (0.84, 0.12, (38, 62, 56)),
+        (0.42, 0.30, (150, 172, 200)), (0.56, 0.24, (104, 130, 160)),
+        (0.70, 0.18, (62, 92, 100)), (0.84, 0.12, (38, 62, 56)),
     ):  # fmt: skip
         ridge = height - swing * (layered_noise((size[0], 2), (4, 2), random, octaves=6)[0] - 0.5)
         base = mixed(base, tone, np.clip((vertical - ridge[None, :]) * size[1] / 2, 0, 1))
-        base = mixed(
-            base, (236, 240, 244), np.clip(1 - np.abs(vertical - height - 0.1) / 0.1, 0, 1) * 0.16
-        )
+        base = mixed(base, (236, 240, 244), np.clip(1 - np.abs(vertical - height - 0.1) / 0.1, 0, 1) * 0.16)
     return base
 
 
@@ -180,7 +182,7 @@ def _city(size: _Size, random: _Random) -> Levels:
         base = mixed(base, (18, 22, 44), inside.astype(np.float32) * 0.7)
         left += width
     tones = ((255, 190, 104), (255, 226, 170), (110, 190, 255), (255, 110, 120))
-    return _discs(base, size, random, tones, 70, 0.026, 0.75)
+    return _discs(base, random, tones, count=70, radius=0.026, strength=0.75)
 
 
 def _interior(size: _Size, random: _Random) -> Levels:
@@ -189,7 +191,7 @@ def _interior(size: _Size, random: _Random) -> Levels:
     )
     base = mixed(base, (62, 40, 30), layered_noise(size, (5, 4), random) * 0.5)
     base = mixed(base, (255, 236, 200), spot(size, (0.15, 0.3), 0.3) * 0.75)
-    return _discs(base, size, random, ((255, 206, 130), (255, 232, 190)), 20, 0.04, 0.55)
+    return _discs(base, random, ((255, 206, 130), (255, 232, 190)), count=20, radius=0.04, strength=0.55)
 
 
 def _neon(size: _Size, random: _Random) -> Levels:
@@ -213,15 +215,10 @@ def _snow(size: _Size, random: _Random) -> Levels:
 
 
 def _discs(
-    base: Levels,
-    size: _Size,
-    random: _Random,
-    tones: tuple[Colour, ...],
-    count: int,
-    radius: float,
-    strength: float,
+    base: Levels, random: _Random, tones: tuple[Colour, ...], *, count: int, radius: float, strength: float
 ) -> Levels:
-    """Lights out of focus."""
+    """Lights out of focus; ``radius`` is the largest one's, as a share of the longer side."""
+    size = (base.shape[1], base.shape[0])
     longest = max(size)
     lights = Image.fromarray((np.clip(base, 0, 1) * 255).astype(np.uint8))
     disc = Image.new("L", (128, 128), 0)

@@ -28,7 +28,7 @@ def picture_size(aspect_ratio: str, resolution: str) -> tuple[int, int]:
 
 
 def nearest_aspect_ratio(width: int, height: int) -> str:
-    """The listed ratio closest to these sides, measured as a factor so that 2:1 and 1:2 are as far from 1:1."""
+    """The listed ratio closest to these sides, as a factor: 2:1 and 1:2 are equally far from 1:1."""
 
     def distance(name: str) -> float:
         listed_width, listed_height = _SIDES_AT_1K[name]

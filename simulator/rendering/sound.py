@@ -13,7 +13,7 @@ MONO, STEREO = "mono", "stereo"
 
 def sound_layout(clip: bytes) -> str | None:
     """``mono`` or ``stereo`` (which more channels are mixed down to), or None where the clip is silent."""
-    with av.open(io.BytesIO(clip)) as source:
+    with av.open(io.BytesIO(clip), "r") as source:
         stream = source.streams.best("audio")
         if not isinstance(stream, av.AudioStream):
             return None
@@ -22,7 +22,7 @@ def sound_layout(clip: bytes) -> str | None:
 
 def sound_frames(clip: bytes, layout: str) -> Iterator[av.AudioFrame]:
     """The sound in frames that the encoder takes, at their moments after the clip's start."""
-    with av.open(io.BytesIO(clip)) as source:
+    with av.open(io.BytesIO(clip), "r") as source:
         stream = source.streams.best("audio")
         if not isinstance(stream, av.AudioStream):
             return

@@ -18,7 +18,7 @@ def read_picture(data: bytes, name: str) -> Image.Image:
     """
     try:
         with warnings.catch_warnings():
-            # Pillow only warns about pictures of 90 to 180 million pixels; a server has no use for them either.
+            # Pillow only warns about 90 to 180 million pixels; a server has no use for them either.
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             picture = Image.open(io.BytesIO(data))
         picture.load()

@@ -1,8 +1,8 @@
 """From the words of a prompt to a look: what to do to a picture, in numbers.
 
-Words that are known change the look in the way a retoucher would take them; a prompt without a known word gets one
-of a few ready looks by its hash. A variation, also by hash, moves light, colour and crop, so that no two prompts and
-no two pictures of one prompt come out alike.
+Words that are known change the look in the way a retoucher would take them; a prompt without a known word
+gets one of a few ready looks by its hash. A variation, also by hash, moves light, colour and crop, so that
+no two prompts and no two pictures of one prompt come out alike.
 """
 
 import colorsys
@@ -21,7 +21,7 @@ from simulator.rendering.vocabulary import (
 )
 
 _NEGATED = re.compile(r"\b(?:no|without|remove|removing|not)\s+(?:the\s+|any\s+|a\s+)?[\w-]+")
-# Successive pictures of one prompt step through a circle by the golden ratio, which never comes close to itself soon.
+# Successive pictures of one prompt go round a circle by the golden ratio: no two come close.
 _GOLDEN = 0.381966
 
 
@@ -95,7 +95,7 @@ def _coloured(words: str, colours: list[Colour]) -> Look:
 
 
 def _combined(look: Look, change: Look) -> Look:
-    """Tones add up, saturation multiplies, coverings do not pile up; what is chosen goes to the later word."""
+    """Tones add up, saturation multiplies, coverings do not pile up; choices go to the later word."""
     merged = {}
     for field in fields(Look):
         before, after = getattr(look, field.name), getattr(change, field.name)
@@ -111,7 +111,7 @@ def _combined(look: Look, change: Look) -> Look:
 
 
 def _within_reason(look: Look, variation: Variation) -> Look:
-    """Limits, so that ten moods in one prompt still leave a picture; and the accent light that is in every look."""
+    """Limits, so that ten moods in one prompt still leave a picture; and the light that is in every look."""
 
     def clamp(value: float, low: float, high: float) -> float:
         return max(low, min(high, value))

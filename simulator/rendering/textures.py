@@ -51,9 +51,7 @@ def spot(size: tuple[int, int], centre: tuple[float, float], radius: float) -> L
     width, height = size
     horizontal, vertical = grid(size)
     longest = max(size)
-    distance = np.hypot(
-        (horizontal - centre[0]) * width / longest, (vertical - centre[1]) * height / longest
-    )
+    distance = np.hypot((horizontal - centre[0]) * width / longest, (vertical - centre[1]) * height / longest)
     return np.exp(-((distance / radius) ** 2)).astype(np.float32)
 
 

@@ -78,12 +78,14 @@ def upgrade() -> None:
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("lease_owner", sa.Text(), nullable=True),
         sa.Column("lease_token", sa.Text(), nullable=True),
+        sa.Column("lease_run", sa.Text(), nullable=True),
         sa.Column("leased_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("stored_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("stored_by_run", sa.Text(), nullable=True),
         sa.CheckConstraint("state IN ('open', 'stored')", name=op.f("ck_generations_state")),
         sa.ForeignKeyConstraint(["lease_owner"], ["owners.id"], name=op.f("fk_generations_lease_owner")),
+        sa.ForeignKeyConstraint(["lease_run"], ["runs.id"], name=op.f("fk_generations_lease_run")),
         sa.ForeignKeyConstraint(["stored_by_run"], ["runs.id"], name=op.f("fk_generations_stored_by_run")),
         sa.PrimaryKeyConstraint("key", name=op.f("pk_generations")),
     )
@@ -155,6 +157,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_attempts_service_model_state", "attempts", ["service", "model", "state"], unique=False
     )
+    op.create_index(op.f("ix_attempts_settled_run_id"), "attempts", ["settled_run_id"], unique=False)
     op.create_index(
         "uq_attempts_one_living",
         "attempts",
