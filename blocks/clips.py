@@ -55,11 +55,13 @@ def inspect_clip(path: Path) -> ClipFacts:
     with _opened(path) as (container, video):
         first: VideoFrame | None = None
         packets = 0
-        for packet in container.demux(video):
+        for packet in container.demux((video, *container.streams.audio)):
             _refuse_cut_packet(packet.is_corrupt)
+            if packet.stream is not video:
+                continue
             packets += 1 if packet.size else 0
             if first is None:
-                first = next(iter(packet.decode()), None)
+                first = next((frame for frame in packet.decode() if isinstance(frame, VideoFrame)), None)
         _refuse_missing_frames(packets, video.frames)
         return _clip_facts(path, container, video, first)
 
@@ -99,7 +101,7 @@ def _opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     try:
         with av.open(str(path), format="mov", options={"protocol_whitelist": "file"}) as container:
             if not container.streams.video:
-                raise NotDecodable("a file without moving pictures")
+                raise NotDecodable("a file without moving pictures, or a clip that is cut short")
             video = container.streams.video[0]
             _refuse_large_frames(video.codec_context.width, video.codec_context.height)
             video.codec_context.options = {"max_pixels": str(MOST_CLIP_FRAME_PIXELS)}

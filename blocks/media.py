@@ -51,7 +51,7 @@ def clip_limit_problems(facts: ClipFacts) -> list[str]:
     """What keeps the model from taking the clip, and what would be right."""
     problems = []
     if facts.duration_seconds > LONGEST_CLIP:
-        problems.append(f"{facts.duration_seconds} s long; cut it to 10 s at most")
+        problems.append(f"a length of {facts.duration_seconds} s; cut it to 10 s at most")
     if not all(SHORTEST_CLIP_SIDE <= side <= LONGEST_CLIP_SIDE for side in (facts.width, facts.height)):
         problems.append(
             f"{facts.width}x{facts.height} pixels; "

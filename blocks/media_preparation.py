@@ -43,7 +43,7 @@ def picture_is_acceptable(path: Path, facts: PictureFacts) -> bool:
         and facts.frames == 1
         and facts.bytes <= MOST_SENT_PICTURE_BYTES
         and _has_eight_bits(path, facts)
-        and _is_upright(path)
+        and facts.orientation == 1
     )
 
 
@@ -70,11 +70,6 @@ def _has_eight_bits(path: Path, facts: PictureFacts) -> bool:
     with path.open("rb") as file:
         header = file.read(_PNG_DEPTH_AT + 1)
     return header[_PNG_DEPTH_AT:] == b"\x08"
-
-
-def _is_upright(path: Path) -> bool:
-    with open_picture(path) as picture:
-        return orientation_of(picture) == 1
 
 
 def _what_changes(picture: Image.Image) -> list[str]:
@@ -148,8 +143,8 @@ def _attempts(
     while min(flat.size) * scale >= SHORTEST_PICTURE_SIDE:
         size = (round(flat.width * scale), round(flat.height * scale))
         smaller = flat.resize(size, Image.Resampling.LANCZOS)
-        how = f"scaled to {size[0]}x{size[1]}, saved as jpeg of quality {_JPEG_QUALITIES[0]}"
-        yield _jpeg(smaller, _JPEG_QUALITIES[0], profile), "image/jpeg", how
+        how = f"scaled to {size[0]}x{size[1]}, saved as jpeg of quality {_JPEG_QUALITIES[-1]}"
+        yield _jpeg(smaller, _JPEG_QUALITIES[-1], profile), "image/jpeg", how
         scale *= _SCALE_STEP
 
 

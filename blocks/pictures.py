@@ -51,10 +51,14 @@ class PictureFacts:
     mode: str  # Pillow's name: RGB, RGBA, CMYK, I;16, …
     bytes: int
     frames: int
+    orientation: int = 1  # EXIF: 1 (upright) to 8; already applied to the sides above
 
 
 def inspect_picture(path: Path, *, max_pixels: int = MOST_PICTURE_PIXELS) -> PictureFacts:
-    """The facts of a picture from its header. Raises NotDecodable where it is none, or too large."""
+    """The facts of a picture, for most kinds from its header alone.
+
+    Raises NotDecodable where it is none, or too large.
+    """
     with open_picture(path, max_pixels=max_pixels) as picture:
         return _picture_facts(path, picture)
 
@@ -115,7 +119,8 @@ def _picture_facts(path: Path, picture: Image.Image) -> PictureFacts:
     if frames > MOST_PICTURE_FRAMES:
         raise NotDecodable(f"a picture of {frames:,} frames; {MOST_PICTURE_FRAMES:,} are the most")
     width, height = picture.size
-    if orientation_of(picture) in _QUARTER_TURNS:
+    orientation = orientation_of(picture)
+    if orientation in _QUARTER_TURNS:
         width, height = height, width
     kind = picture.format or ""
     return PictureFacts(
@@ -126,4 +131,5 @@ def _picture_facts(path: Path, picture: Image.Image) -> PictureFacts:
         mode=picture.mode,
         bytes=path.stat().st_size,
         frames=frames,
+        orientation=orientation,
     )

@@ -7,7 +7,6 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
-
 from starlette.types import ASGIApp
 
 from simulator.envelope import Refusal, error, retry_after_headers
@@ -52,13 +51,12 @@ def create_app(settings: Settings, *, renderer: Renderer | None = None) -> ASGIA
     async def not_served(request: Request, problem: HTTPException) -> Response:
         return await refuse(request, Refusal(problem.status_code, problem.detail))
 
-        @app.exception_handler(ClientDisconnect)
+    @app.exception_handler(ClientDisconnect)
     async def gone(request: Request, _problem: Exception) -> Response:
         # Nobody reads this; it keeps the death of a client from looking like an error of the service.
         return await refuse(request, Refusal(400, "the caller hung up"))
 
     @app.exception_handler(Exception)
-
     async def broken(request: Request, _problem: Exception) -> Response:
         return await refuse(request, Refusal(500, "Internal server error"))
 

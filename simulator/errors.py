@@ -17,7 +17,7 @@ class HomeInUse(SimulatorError):  # noqa: N818 - see above
     def __init__(self, home: Path, url: str | None) -> None:
         where = f" and answers at {url}" if url else ""
         super().__init__(
-            f"another simulator keeps its books in {home}{where}: use that one, stop it, or choose another folder"
+            f"another simulator keeps its books in {home}{where}: use it, stop it, or choose another folder"
         )
         self.home = home
         self.url = url

@@ -5,7 +5,7 @@
   "switches": {"history_input": "none", "retry_after": "seconds", "starting_credit_usd": "5.00"},
   "rules": [
     {"on": "submit", "prompt_contains": "lost", "times": 1, "do": "lose_reply"},
-    {"on": "submit", "model": "kwaivgi/kling-image-v3/edit", "every": 3, "do": "fail_prediction", "code": 1200},
+    {"on": "submit", "every": 3, "do": "fail_prediction", "code": 1200},
     {"on": "result", "nth": [1, 2], "do": "http_status", "status": 429, "retry_after": 1.5},
     {"on": "download", "probability": 0.1, "seed": 7, "do": "truncated"}
   ]
@@ -39,11 +39,10 @@ class _Strict(BaseModel):
 
 
 class Switches(_Strict):
-    """Each open point of the API as a choice; the defaults are the readings that its clients see most often."""
+    """Each open point of the API as a choice; the defaults are the readings that clients see most often."""
 
-    history_input: Literal["input", "inputs", "none"] = (
-        "input"  # under which key history items echo what was sent
-    )
+    # Under which key history items echo what was sent.
+    history_input: Literal["input", "inputs", "none"] = "input"
     history_urls: Literal["as_sent", "rewritten"] = "as_sent"  # echoed URLs of uploads under another address
     outputs: Literal["array", "string"] = "array"  # "string": one output is a bare URL, none is ""
     retry_after: RetryAfterForm = "none"  # on 429: Retry-After: 3, Retry-After-Ms: 2500, a date
@@ -53,24 +52,16 @@ class Switches(_Strict):
     moderation_refunded: bool = True  # whether predictions failed with code 1200 are refunded
     ticket_upload: bool = True  # False: POST /media/uploads answers 404 and only the older upload works
     video_usd_per_second: Decimal = Field(default=Decimal("0.36"), ge=0)  # 0.168 was seen elsewhere
-    discount_rate: Decimal = Field(
-        default=Decimal(0), ge=0, lt=1
-    )  # 0.1: one pays a tenth less than the price
+    discount_rate: Decimal = Field(default=Decimal(0), ge=0, lt=1)  # 0.1: one pays a tenth less
     error_field: Literal["message", "error"] = "message"
     billing_amounts: Literal["dollars", "millionths"] = "dollars"
     timestamp_digits: int = Field(default=3, ge=3, le=9)
     clock_skew_seconds: float = 0.0  # how far the service's own clock (Date, created_at) is ahead
-    minute_seconds: float = Field(
-        default=60.0, gt=0
-    )  # the window of "per minute"; the clock does not scale it
-    starting_credit_usd: Decimal = Field(
-        default=Decimal(1000), ge=0
-    )  # of a new account; later starts ignore it
+    minute_seconds: float = Field(default=60.0, gt=0)  # the window of "per minute"; real time
+    starting_credit_usd: Decimal = Field(default=Decimal(1000), ge=0)  # of a new account only
     refund_after_seconds: float = Field(default=10_800.0, ge=0)  # times the clock
     expiry_seconds: float = Field(default=604_800.0, gt=0)  # life of uploads, outputs and history; real time
-    sync_mode_seconds: float = Field(
-        default=120.0, gt=0
-    )  # how long enable_sync_mode holds a submit; real time
+    sync_mode_seconds: float = Field(default=120.0, gt=0)  # how long sync mode holds a submit; real time
 
 
 class Matching(_Strict):

@@ -1,11 +1,11 @@
-"""Input media: the service's own uploads and outputs from its folder, anything else over HTTP, within limits."""
+"""Input media: the service's own uploads and outputs from its folder, others over HTTP, within limits."""
 
 import asyncio
 import ipaddress
 import re
 import shutil
 from pathlib import Path
-from urllib.parse import quote, unquote, urljoin, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
 
 import httpx
 
@@ -30,7 +30,7 @@ class MediaUnreadable(Exception):  # noqa: N818 - named for what it says
 
 def reachable(url: str, *, local_paths_only: bool = False) -> bool:
     """Whether the simulator may call this URL: https anywhere, plain http on this machine only."""
-    parts = urlsplit(url)
+    parts = _split(url)
     if parts.scheme == "https" and parts.hostname and not local_paths_only:
         return True
     return parts.scheme in {"http", "https"} and parts.hostname is not None and _is_loopback(parts.hostname)
@@ -45,8 +45,8 @@ def output_url(base_url: str, output: Output) -> str:
 
 
 def rewritten(url: str) -> str:
-    """The address under which a service that copies its inputs echoes an upload; other URLs stay as they are."""
-    parts = urlsplit(url)
+    """The address under which a service that copies its inputs echoes an upload; others stay as they are."""
+    parts = _split(url)
     if not _OWN_UPLOAD.fullmatch(parts.path):
         return url
     return parts._replace(path=parts.path.replace(UPLOADS_PATH, REWRITTEN_PATH, 1)).geturl()
@@ -114,17 +114,17 @@ class MediaStore:
             try:
                 async with asyncio.timeout(_FETCH_SECONDS):
                     await self._fetch(url, unfinished)
-            except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
+            except (httpx.HTTPError, httpx.InvalidURL, ValueError, TimeoutError) as error:
                 raise MediaUnreadable(f"{name}: the URL could not be fetched") from error
             unfinished.replace(kept)
         return kept
 
     def _own(self, url: str) -> Path | None:
-        """The file of an own URL, None for a foreign one. Raises MediaUnreadable for one that lives no more."""
+        """The file of an own URL, None for a foreign one. Raises MediaUnreadable for an expired one."""
         # The port may have changed since the URL was given out; the ids in it are unique.
         if not reachable(url, local_paths_only=True):
             return None
-        path = urlsplit(url).path
+        path = _split(url).path
         if upload := _OWN_UPLOAD.fullmatch(path):
             if self.stored_upload(upload[1]) is None:
                 raise MediaUnreadable("the upload does not exist or has expired")
@@ -153,6 +153,14 @@ class MediaStore:
                         file.write(chunk)
                 return
         raise MediaUnreadable("the URL redirects too often")
+
+
+def _split(url: str) -> SplitResult:
+    """The parts of a URL; those of an empty one where it is none, as with a bracket left open."""
+    try:
+        return urlsplit(url)
+    except ValueError:
+        return urlsplit("")
 
 
 def _is_loopback(host: str) -> bool:

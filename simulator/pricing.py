@@ -29,7 +29,7 @@ class Price:
 
 
 async def price_of(model: Model, parameters: dict[str, Any], clip: Path | None, switches: Switches) -> Price:
-    """The price of valid parameters; a clip is measured in a thread. Raises MediaRejected where it cannot be."""
+    """The price of valid parameters; a clip is measured in a thread. Raises MediaRejected if it cannot be."""
     if model.kind == "image":
         return _price(image_price(parameters), switches)
     seconds = Fraction(0) if clip is None else await asyncio.to_thread(clip_seconds, clip)

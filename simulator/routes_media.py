@@ -120,10 +120,9 @@ def file_routes(service: Service) -> APIRouter:
 
 def _announced(filename: str, content_type: str | None, size: int) -> Upload:
     # Only the last part of a name: it stands in a URL, and a caller may send a whole path.
-        name = filename.replace("\\", "/").rpartition("/")[2]
+    name = filename.replace("\\", "/").rpartition("/")[2]
     if name in {"", ".", ".."}:
         name = "upload"
-
     guessed = content_type or mimetypes.guess_type(name)[0] or _ANY_TYPE
     return Upload(uuid.uuid4().hex, name, guessed, size, created_at=now(), stored_at=None)
 

@@ -1,4 +1,4 @@
-"""Which rules of the fault file fire on a call. Counts are kept in the books, so that they outlive a restart."""
+"""Which rules of the fault file fire on a call. Counts are kept in the books and outlive a restart."""
 
 import hashlib
 import random

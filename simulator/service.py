@@ -26,7 +26,7 @@ _VISIT = "simulator.visit"
 
 @dataclass
 class Visit:
-    """One call on its way: what the rules decided about it, and which prediction it turned out to be about."""
+    """One call on its way: what the rules decided about it, and which prediction it is about."""
 
     fate: dict[str, Any] = field(default_factory=dict)
     shown_status: str | None = None

@@ -1,4 +1,4 @@
-"""The tables of the simulator's books. Moments are nanoseconds of Unix time, amounts millionths of a dollar."""
+"""The tables of the books. Moments are nanoseconds of Unix time, amounts millionths of a dollar."""
 
 from sqlalchemy import JSON, BigInteger, Boolean, Column, Float, Index, Integer, MetaData, String, Table, Text
 

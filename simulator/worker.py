@@ -20,7 +20,7 @@ from PIL import Image, UnidentifiedImageError
 from simulator import rendering
 from simulator.catalogue import IMAGE_EDIT
 
-_NICENESS = 10
+_NICENESS = 5
 _MEDIA_TYPES = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp", "mp4": "video/mp4"}
 _LARGEST_IMAGE_BYTES = 10 * 1024 * 1024
 _LARGEST_VIDEO_BYTES = 200 * 1024 * 1024

@@ -12,8 +12,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 from blocks.errors import ServiceError, Stopped, Terminal, Transient
+from blocks.limits import Kind
 from blocks.wavespeed import ClockSkew, Prediction
-from tasks.waiting_schedule import Kind, after_failure, first_look, shortest_interval
+from tasks.waiting_schedule import after_failure, first_look, shortest_interval
 from tasks.waiting_state import DeadlinePassed, Look, Waiting, Watched
 
 __all__ = ["DeadlinePassed", "PredictionWatch", "Watched"]
@@ -150,6 +151,8 @@ class PredictionWatch:
                     sleeper = asyncio.ensure_future(self._sleep(seconds))
                     try:
                         await _first_of(sleeper, self._wake)
+                        if sleeper.done():
+                            sleeper.result()
                     finally:
                         sleeper.cancel()
         except Exception as error:  # noqa: BLE001 - a defect here must reach those who wait, not leave them waiting

@@ -1,8 +1,6 @@
 """When to look at a running prediction next: pure functions, in seconds."""
 
-from typing import Literal
-
-Kind = Literal["image", "video"]
+from blocks.limits import Kind
 
 VIDEO_FACTOR = 2.5
 LONGEST_SECONDS = 15.0

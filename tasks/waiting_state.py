@@ -8,8 +8,8 @@ from blocks.errors import AccountRefused, CampaignError, ServiceError, Terminal,
 from blocks.wavespeed import Prediction
 from tasks.waiting_schedule import after_failure, detection_delay, next_interval
 
-# A history may show a state that is old; now and then the prediction itself is asked.
-_HISTORY_LOOKS_IN_A_ROW = 10
+# A history may show a state that is old: after so long, or half the prediction's age, it is asked itself.
+_HISTORY_ALONE_SECONDS = 60.0
 # A prediction may not be readable at once everywhere, so "no such prediction" has to be said more than once.
 _REFUSED_LOOKS = 5
 # Completed without outputs, said once, may be a moment between two writes of the service.
@@ -74,7 +74,7 @@ class Waiting:
     failures: int = 0
     refusals: int = 0
     empty_looks: int = 0
-    history_looks: int = 0
+    history_alone_since: float | None = None
 
     @property
     def idle(self) -> bool:
@@ -91,7 +91,8 @@ class Waiting:
 
     def saw(self, prediction: Prediction, look: Look) -> None:
         """Take what the prediction itself says."""
-        self.failures = self.refusals = self.history_looks = 0
+        self.failures = self.refusals = 0
+        self.history_alone_since = None
         if prediction.ended:
             self.empty_looks += prediction.completed and not prediction.outputs
             if not prediction.completed or prediction.outputs or self.empty_looks >= _EMPTY_LOOKS:
@@ -109,9 +110,11 @@ class Waiting:
                 self._end(prediction, look)
                 return False
             return True
-        self.history_looks += 1
         self._still_running(prediction, look)
-        return self.history_looks >= _HISTORY_LOOKS_IN_A_ROW
+        if self.history_alone_since is None:
+            self.history_alone_since = look.started
+        age = look.started - self.submitted_at
+        return look.started - self.history_alone_since >= max(_HISTORY_ALONE_SECONDS, age / 2)
 
     def failed(self, error: ServiceError, now: float) -> None:
         """Take a look that brought no state. Only a refusing account, or a refusal said again and again,

@@ -1,4 +1,4 @@
-"""Ledgers to test with: on SQLite, and on a PostgreSQL server that is started for the tests of one process."""
+"""Ledgers to test with: on SQLite, and on a PostgreSQL server that is started for the tests."""
 
 import os
 import shutil
@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import psycopg
@@ -34,21 +35,37 @@ def postgresql_programs() -> Path:
 
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[Path]:
-    """A server of its own on a socket in a temporary folder, which is given; the user is ``postgres``."""
+    """Start a server on a socket in a temporary folder, which is given; its user is ``postgres``."""
     programs = postgresql_programs()
     # PostgreSQL refuses to run as root. The path is short because a socket's may have 107 characters.
-    account = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.geteuid() == 0 else {}
+    account: dict[str, Any] = {}
+    if os.geteuid() == 0:
+        account = {"user": "postgres", "group": "postgres", "extra_groups": []}
     folder = Path(tempfile.mkdtemp(prefix="ledger-pg-"))
     if account:
         shutil.chown(folder, "postgres", "postgres")
     data = folder / "data"
-    make = [programs / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C"]
+    make = [
+        programs / "initdb",
+        "-D",
+        data,
+        "-U",
+        "postgres",
+        "-A",
+        "trust",
+        "--no-sync",
+        "-E",
+        "UTF8",
+        "--locale=C",
+    ]
     made = subprocess.run(make, capture_output=True, text=True, check=False, cwd=folder, **account)
     if made.returncode != 0:
         pytest.fail(f"initdb failed: {made.stderr}")
     options = ["-k", folder, "-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=60"]
     with (folder / "log").open("wb") as log:
-        server = subprocess.Popen([programs / "postgres", "-D", data, *options], stderr=log, cwd=folder, **account)
+        server = subprocess.Popen(
+            [programs / "postgres", "-D", data, *options], stderr=log, cwd=folder, **account
+        )
     try:
         _wait_for(folder, server)
         yield folder
@@ -73,7 +90,7 @@ def _wait_for(folder: Path, server: "subprocess.Popen[bytes]") -> None:
 
 @pytest.fixture
 def postgresql_url(postgresql: Path) -> str:
-    """An empty schema of its own on the server."""
+    """Make an empty schema on the server."""
     schema = f"ledger_{uuid4().hex}"
     with psycopg.connect(f"host={postgresql} user=postgres dbname=postgres", autocommit=True) as connection:
         connection.execute(f"CREATE SCHEMA {schema}")

@@ -11,7 +11,7 @@ REAL_MEDIA = Path(__file__).parents[2] / "shared" / "media"
 
 
 def scene(width: int = 640, height: int = 480) -> Image.Image:
-    """A smooth picture whose corners differ: red rises to the right, green downwards; blue marks the top left."""
+    """Red rises to the right, green downwards; blue marks the top left."""
     pixels = np.zeros((height, width, 3), np.uint8)
     pixels[..., 0] = np.linspace(0, 255, width, dtype=np.uint8)
     pixels[..., 1] = np.linspace(0, 255, height, dtype=np.uint8)[:, None]

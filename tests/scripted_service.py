@@ -1,7 +1,10 @@
-"""Answers by script for tests of the network side: in process, or over a real socket where the wire matters."""
+"""Answers by script for tests of the network side: in process, or over a real socket where the wire
+matters.
+"""
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -17,11 +20,20 @@ PREDICTION_ID = "0123456789abcdef0123456789abcdef"
 Reply = httpx.Response | Exception | Callable[[httpx.Request], httpx.Response]
 
 
-def envelope(data: Any, *, code: int = 200, message: str = "success", status: int = 200, **headers: str) -> httpx.Response:
+def envelope(
+    data: Any,
+    *,
+    code: int = 200,
+    message: str = "success",
+    status: int = 200,
+    headers: dict[str, str] | None = None,
+) -> httpx.Response:
     return httpx.Response(status, json={"code": code, "message": message, "data": data}, headers=headers)
 
 
-def refusal(status: int, message: str = "no", *, code: int | None = None, **headers: str) -> httpx.Response:
+def refusal(
+    status: int, message: str = "no", *, code: int | None = None, headers: dict[str, str] | None = None
+) -> httpx.Response:
     body = {"code": status if code is None else code, "message": message}
     return httpx.Response(status, json=body, headers=headers)
 
@@ -61,6 +73,31 @@ class Script:
         return WaveSpeedClient(
             SecretStr(KEY), base_url, sleep=self.sleep, transport=httpx.MockTransport(self), **options
         )
+
+
+class Account:
+    """A history and a bill with pages, for as long as the client asks."""
+
+    def __init__(self, items: list[dict[str, Any]], *, largest_page: int = 100, filters: bool = True) -> None:
+        self.items = items
+        self.largest_page = largest_page
+        self.filters = filters
+        self.asked: list[dict[str, Any]] = []
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        search = json.loads(request.content)
+        self.asked.append(search)
+        items = self.items
+        if self.filters:
+            if after := search.get("created_after"):
+                items = [item for item in items if item["created_at"] >= after]
+            if model := search.get("model"):
+                items = [item for item in items if item["model"] == model]
+            if ids := search.get("prediction_uuids"):
+                items = [item for item in items if item["prediction"]["uuid"] in ids]
+        size = min(search["page_size"], self.largest_page)
+        first = (search["page"] - 1) * size
+        return envelope({"page": search["page"], "items": items[first : first + size]})
 
 
 Connected = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -118,6 +155,6 @@ def answering(raw: bytes, *, reset: bool = False) -> Connected:
 
 
 def http(body: bytes, *, status: str = "200 OK", length: int | None = None, headers: str = "") -> bytes:
-    """A response as bytes; ``length`` may announce more than there is."""
+    """Write a response as bytes; ``length`` may announce more than there is."""
     head = f"HTTP/1.1 {status}\r\nContent-Length: {len(body) if length is None else length}\r\n{headers}\r\n"
     return head.encode() + body

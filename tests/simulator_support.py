@@ -1,4 +1,4 @@
-"""Simulators for tests: as a process of its own, which can be killed, and in a thread, which starts at once."""
+"""Simulators for tests: as a process of its own, which can be killed, and in a thread, which is quick."""
 
 import hashlib
 import io
@@ -72,20 +72,21 @@ class SimulatorProcess:
     def kill(self) -> None:
         assert self._process is not None
         self._process.kill()
-        self._end()
+        self.ended()
 
     def stop(self) -> int:
         """SIGTERM; returns the exit status."""
         assert self._process is not None
         self._process.terminate()
-        return self._end()
+        return self.ended()
 
     @property
     def process_id(self) -> int:
         assert self._process is not None
         return self._process.pid
 
-    def _end(self) -> int:
+    def ended(self) -> int:
+        """Waits for the end and returns the exit status."""
         assert self._process is not None
         status = self._process.wait(_START_SECONDS)
         assert self._process.stdout is not None
@@ -100,7 +101,7 @@ class SimulatorProcess:
     ) -> None:
         assert self._process is not None
         if self._process.poll() is None:
-            self.kill()
+            self.stop()
         elif self._process.stdout is not None:
             self._process.stdout.close()
 

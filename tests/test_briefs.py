@@ -255,11 +255,11 @@ def test_what_is_left_out_is_a_note(tmp_path: Path) -> None:
     [
         (
             EDIT | {"compose_prompt": "x", "compose_images": "|".join("abcdefghij")},
-            "2: compose_images: 10 named references leave no place for the pictures of the edit stage; name 9",
+            "2: compose_images: 10 named references leave no place for the pictures of the edit stage",
         ),
         (
             EDIT | VIDEO | {"video_images": "a|b|c|d"},
-            "2: video_images: 4 named references leave no place for the pictures of the edit stage; name 3",
+            "2: video_images: 4 named references leave no place for the pictures of the edit stage",
         ),
         (
             EDIT | COMPOSE | {"edit_num_images": "3", "compose_prompt": "@Image1 @image5 @Image6"},

@@ -1,14 +1,12 @@
 """Calls that are safe to repeat: what they read, when they try again, when they give up."""
 
-import json
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from email.utils import format_datetime
 from typing import Any
 
 import httpx
 import pytest
-from scripted_service import KEY, PREDICTION_ID, Script, envelope, gateway_page, prediction, refusal
+from scripted_service import KEY, PREDICTION_ID, Account, Script, envelope, gateway_page, prediction, refusal
 
 from blocks.errors import (
     AccountRefused,
@@ -19,7 +17,7 @@ from blocks.errors import (
     Unavailable,
     Unreachable,
 )
-from blocks.wavespeed import BillingEntry, ClockSkew, Prediction, Quote, amount_in_millionths
+from blocks.wavespeed import ClockSkew, Prediction
 from blocks.wavespeed.clock_skew import SkewObserver
 from blocks.wavespeed.connection import backoff_seconds
 
@@ -79,7 +77,9 @@ async def test_lasting_trouble_is_told(
 
 async def test_the_service_says_how_long_to_wait() -> None:
     script = Script(
-        refusal(429, **{"Retry-After": "7"}), refusal(503, **{"Retry-After": "600"}), envelope({"balance": "1"})
+        refusal(429, headers={"Retry-After": "7"}),
+        refusal(503, headers={"Retry-After": "600"}),
+        envelope({"balance": "1"}),
     )
     async with script.client() as client:
         await client.balance()
@@ -88,7 +88,16 @@ async def test_the_service_says_how_long_to_wait() -> None:
 
 
 def test_back_off_has_full_jitter_and_a_cap() -> None:
-    assert [backoff_seconds(tries, draw=lambda: 1.0) for tries in range(1, 9)] == [0.5, 1, 2, 4, 8, 16, 20, 20]
+    assert [backoff_seconds(tries, draw=lambda: 1.0) for tries in range(1, 9)] == [
+        0.5,
+        1,
+        2,
+        4,
+        8,
+        16,
+        20,
+        20,
+    ]
     assert backoff_seconds(3, draw=lambda: 0.0) == 0
     assert all(0 <= backoff_seconds(4) < 4 for _ in range(50))
 
@@ -119,33 +128,8 @@ async def test_ids_cannot_leave_their_place_in_the_path() -> None:
     assert script.requests[0].url.raw_path == b"/api/v3/predictions/..%2F..%2Fv3%2Fbalance%3Fx/result"
 
 
-class Account:
-    """A history and a bill with pages, for as long as the client asks."""
-
-    def __init__(self, items: list[dict[str, Any]], *, largest_page: int = 100, filters: bool = True) -> None:
-        self.items = items
-        self.largest_page = largest_page
-        self.filters = filters
-        self.asked: list[dict[str, Any]] = []
-
-    def __call__(self, request: httpx.Request) -> httpx.Response:
-        search = json.loads(request.content)
-        self.asked.append(search)
-        items = self.items
-        if self.filters:
-            if after := search.get("created_after"):
-                items = [item for item in items if item["created_at"] >= after]
-            if model := search.get("model"):
-                items = [item for item in items if item["model"] == model]
-            if ids := search.get("prediction_uuids"):
-                items = [item for item in items if item["prediction"]["uuid"] in ids]
-        size = min(search["page_size"], self.largest_page)
-        first = (search["page"] - 1) * size
-        return envelope({"page": search["page"], "items": items[first : first + size]})
-
-
 def history_items(count: int) -> list[dict[str, Any]]:
-    """Twice as many as asked for, a minute apart, newest first; the one numbered ``count`` is of ``SINCE``."""
+    """Make twice as many, a minute apart, newest first; the one numbered ``count`` is of ``SINCE``."""
     newest = SINCE + timedelta(minutes=count)
     return [
         {
@@ -188,7 +172,9 @@ async def test_a_history_without_end_does_not_pass_for_whole() -> None:
     account = Account(history_items(10), filters=False)
 
     def endless(request: httpx.Request) -> httpx.Response:
-        account.items = [{**account.items[0], "id": f"{len(account.asked) * 100 + n:032d}"} for n in range(100)]
+        account.items = [
+            {**account.items[0], "id": f"{len(account.asked) * 100 + n:032d}"} for n in range(100)
+        ]
         answer = account(request)
         return answer if account.asked[-1]["page"] == 1 else envelope({"items": account.items})
 
@@ -201,7 +187,12 @@ async def test_one_page_with_its_filters() -> None:
     script = Script(envelope({"page": 2, "items": [prediction(), {"no": "id"}, None]}))
     async with script.client() as client:
         found = await client.history(
-            page=2, page_size=10, model="m/edit", status="completed", created_after=SINCE, created_before=SINCE
+            page=2,
+            page_size=10,
+            model="m/edit",
+            status="completed",
+            created_after=SINCE,
+            created_before=SINCE,
         )
     assert found == [Prediction.model_validate(prediction())]
     assert script.requests[0].method == "POST"
@@ -217,100 +208,6 @@ async def test_one_page_with_its_filters() -> None:
             await client.history()
 
 
-async def test_money_is_read_exactly() -> None:
-    async with Script(httpx.Response(200, text='{"code":200,"data":{"balance":12.3000001}}')).client() as client:
-        assert await client.balance() == 12_300_000
-    quote = '{"code":200,"data":{"price":0.028,"discounted_price":0.0224,"discount_rate":0.8,"currency":"USD"}}'
-    async with Script(httpx.Response(200, text=quote)).client() as client:
-        assert await client.price("m/edit", {"prompt": "a"}) == Quote("m/edit", 28_000, 22_400, Decimal("0.8"), "USD")
-    async with Script(envelope({"price": "1.8"})).client() as client:
-        assert await client.price("m/edit", {}) == Quote("m/edit", 1_800_000, 1_800_000)
-    for odd in ({"price": None}, {"price": [1]}, {}, None, {"price": "NaN"}, {"price": True}):
-        async with Script(envelope(odd)).client() as client:
-            with pytest.raises(Unavailable):
-                await client.price("m/edit", {})
-
-
-@pytest.mark.parametrize(
-    ("value", "expected", "millionths"),
-    [
-        (Decimal("0.028"), None, 28_000),
-        ("0.028", 28_000, 28_000),
-        (28_000, None, 28_000),
-        (28_000, 28_000, 28_000),
-        ("28000", None, 28_000),
-        (Decimal("28000.0"), 28_000, 28_000),
-        (-28_000, 28_000, 28_000),
-        (Decimal("-1.80"), 1_800_000, 1_800_000),
-        (Decimal("1.91232"), 1_912_320, 1_912_320),
-        (1_912_320, 1_912_320, 1_912_320),
-        (1_912_320, None, 1_912_320),
-        (3, 3_000_000, 3_000_000),
-        (3, None, 3_000_000),
-        (3, 4, 3),
-        (Decimal("0.0224"), 28_000, 22_400),
-        (22_400, 28_000, 22_400),
-        (1, 28_000, 1_000_000),
-        (Decimal("1000.5"), 1000, 1001),
-        (0, 28_000, 0),
-        (Decimal("0.00"), None, 0),
-        (2, 0, 2_000_000),
-    ],
-)
-def test_dollars_and_millionths_are_told_apart(value: object, expected: int | None, millionths: int) -> None:
-    assert amount_in_millionths(value, expected) == millionths
-
-
-@pytest.mark.parametrize("value", [None, "much", [], True, Decimal("NaN"), Decimal("1e999999"), "Infinity"])
-def test_what_is_no_amount(value: object) -> None:
-    with pytest.raises(ValueError, match="is not an amount"):
-        amount_in_millionths(value)
-
-
-def bill_line(number: int, kind: str = "deduct", price: object = "0.028") -> dict[str, Any]:
-    return {
-        "uuid": f"line-{kind}-{number}",
-        "billing_type": kind,
-        "price": price,
-        "created_at": "2026-11-06T08:49:37Z",
-        "order": {},
-        "prediction": {"uuid": f"{number:032x}", "model_uuid": "m/edit", "status": "completed"},
-    }
-
-
-@pytest.mark.parametrize("filters", [True, False])
-async def test_billings_in_batches_and_pages(filters: bool) -> None:
-    lines = [bill_line(number) for number in range(300)] + [bill_line(7, "refund", 28_000)]
-    lines.insert(3, {"uuid": "top-up", "billing_type": "recharge", "price": "50", "prediction": {"uuid": None}})
-    account = Account(lines, filters=filters)
-    ids = [f"{number:032x}" for number in range(250)]
-    async with Script(account).client() as client:
-        entries = await client.billings([*ids, ids[0]])
-    assert all(len(search["prediction_uuids"]) <= 100 for search in account.asked)
-    assert sorted(entry.prediction_id for entry in entries) == sorted([*ids, ids[7]])
-    assert {entry.amount for entry in entries} == {28_000}
-    (refund,) = [entry for entry in entries if entry.kind == "refund"]
-    assert refund == BillingEntry(
-        ids[7], "refund", 28_000, datetime(2026, 11, 6, 8, 49, 37, tzinfo=UTC), "line-refund-7", "m/edit"
-    )
-
-
-async def test_billings_of_a_time_in_a_unit_told_by_the_expected_price() -> None:
-    account = Account([bill_line(1, price=2), bill_line(2, price=2)], filters=False)
-    async with Script(account).client() as client:
-        entries = await client.billings(start=SINCE, end=SINCE, expected={f"{1:032x}": 3, f"{2:032x}": 3_000_000})
-    assert [entry.amount for entry in entries] == [2, 2_000_000]
-    assert account.asked[0] == {
-        "start_time": "2026-11-01T00:00:00.000Z",
-        "end_time": "2026-11-01T00:00:00.000Z",
-        "page": 1,
-        "page_size": 100,
-    }
-    async with Script(envelope({"items": [bill_line(1, price="dear")]})).client() as client:
-        with pytest.raises(Unavailable, match="no amount"):
-            await client.billings()
-
-
 async def test_delete_and_models() -> None:
     script = Script(envelope({"deleted_count": 2}), envelope([{"model_id": "m/edit"}, "odd"]), envelope(None))
     async with script.client() as client:
@@ -322,7 +219,10 @@ async def test_delete_and_models() -> None:
 
 
 async def test_a_simulated_answer_marks_the_client() -> None:
-    plain, marked = envelope({"balance": 1}), envelope({"balance": 1}, **{"X-Simulated": "kling-campaigns"})
+    plain, marked = (
+        envelope({"balance": 1}),
+        envelope({"balance": 1}, headers={"X-Simulated": "kling-campaigns"}),
+    )
     async with Script(plain, marked, plain).client() as client:
         await client.balance()
         assert not client.simulated
@@ -332,7 +232,7 @@ async def test_a_simulated_answer_marks_the_client() -> None:
 
 
 async def test_no_cookie_is_kept() -> None:
-    script = Script(envelope({"balance": 1}, **{"Set-Cookie": "session=1; Path=/"}))
+    script = Script(envelope({"balance": 1}, headers={"Set-Cookie": "session=1; Path=/"}))
     async with script.client() as client:
         await client.balance()
         await client.balance()
@@ -343,7 +243,7 @@ async def test_no_cookie_is_kept() -> None:
 async def test_the_clock_is_learnt_from_the_date_header(ahead: int) -> None:
     def dated(_: httpx.Request) -> httpx.Response:
         date = datetime.now(UTC) + timedelta(seconds=ahead)
-        return envelope({"balance": 1}, Date=format_datetime(date, usegmt=True))
+        return envelope({"balance": 1}, headers={"Date": format_datetime(date, usegmt=True)})
 
     async with Script(dated).client() as client:
         assert client.clock == ClockSkew()
@@ -357,7 +257,9 @@ async def test_the_clock_is_learnt_from_the_date_header(ahead: int) -> None:
 def test_skew_intervals_narrow_down_and_contradictions_widen() -> None:
     observer = SkewObserver()
     sent = datetime(2026, 11, 6, 8, 0, 0, 500_000, tzinfo=UTC)
-    observer.learn(datetime(2026, 11, 6, 8, 0, 10, tzinfo=UTC), sent=sent, received=sent + timedelta(seconds=4))
+    observer.learn(
+        datetime(2026, 11, 6, 8, 0, 10, tzinfo=UTC), sent=sent, received=sent + timedelta(seconds=4)
+    )
     assert (observer.interval().low, observer.interval().high) == (4.5, 11.5)
     observer.learn(datetime(2026, 11, 6, 8, 0, 10, tzinfo=UTC), sent=sent, received=sent)
     assert (observer.interval().low, observer.interval().high) == (8.5, 11.5)

@@ -113,9 +113,7 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=6,
 )
-FIELDS = (
-    "model", "status", "outputs", "has_nsfw_contents", "created_at", "code", "error", "executionTime", "timings", "input"
-)  # fmt: skip
+FIELDS = [*Prediction.model_fields, "executionTime", "timings", "inputs", "urls"]
 
 
 @given(st.dictionaries(st.sampled_from(FIELDS), JSON))
@@ -135,7 +133,12 @@ def test_no_answer_is_too_odd_to_be_read(body: bytes) -> None:
     ("status", "code", "error", "raised"),
     [
         ("failed", 1200, "no", Moderated),
-        ("failed", 0, "Content flagged as potentially sensitive. Please try different prompts or images.", Moderated),
+        (
+            "failed",
+            0,
+            "Content flagged as potentially sensitive. Please try different prompts or images.",
+            Moderated,
+        ),
         ("failed", 1400, "bad", RequestRefused),
         ("failed", 1401, "bad", RequestRefused),
         ("failed", 1402, "cannot fetch", InputNotFetched),

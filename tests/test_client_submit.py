@@ -123,7 +123,7 @@ async def test_every_refusal_and_every_doubt(
 
 
 async def test_retry_after_is_handed_on() -> None:
-    async with Script(refusal(429, "slow", **{"Retry-After": "17"})).client() as client:
+    async with Script(refusal(429, "slow", headers={"Retry-After": "17"})).client() as client:
         with pytest.raises(RateLimited) as caught:
             await client.submit("m/edit", {})
     assert caught.value.retry_after == 17
@@ -246,9 +246,11 @@ async def test_the_whole_exchange_is_over_within_the_request_timeout() -> None:
             await writer.drain()
             await asyncio.sleep(0.05)
 
-    async with raw_server(trickle) as base_url:
-        async with WaveSpeedClient(SecretStr(KEY), base_url, request_timeout=0.4) as client:
-            began = time.monotonic()
-            with pytest.raises(OutcomeUnknown, match="no answer in time"):
-                await client.submit("m/edit", {})
+    async with (
+        raw_server(trickle) as base_url,
+        WaveSpeedClient(SecretStr(KEY), base_url, request_timeout=0.4) as client,
+    ):
+        began = time.monotonic()
+        with pytest.raises(OutcomeUnknown, match="no answer in time"):
+            await client.submit("m/edit", {})
     assert time.monotonic() - began < 3

@@ -16,11 +16,13 @@ from blocks.wavespeed import WaveSpeedClient
 PUBLIC = "https://93.184.216.34"
 
 
-def ticket(put_url: str = f"{BASE_URL}/put/1", number: int = 1, **headers: str) -> httpx.Response:
+def ticket(
+    put_url: str = f"{BASE_URL}/put/1", *, number: int = 1, headers: dict[str, str] | None = None
+) -> httpx.Response:
     return envelope(
         {
             "download_url": f"https://cdn.example/{number}.png",
-            "upload": {"method": "PUT", "url": put_url, "headers": headers},
+            "upload": {"method": "PUT", "url": put_url, "headers": headers or {}},
         }
     )
 
@@ -30,7 +32,10 @@ async def upload(client: WaveSpeedClient, content: bytes | Path = b"picture") ->
 
 
 async def test_a_ticket_upload() -> None:
-    script = Script(ticket(**{"Content-Type": "image/png", "X-Place": "7", "Host": "evil.example"}), httpx.Response(200))
+    script = Script(
+        ticket(headers={"Content-Type": "image/png", "X-Place": "7", "Host": "evil.example"}),
+        httpx.Response(200),
+    )
     async with script.client() as client:
         before = datetime.now(UTC)
         done = await client.upload(b"picture", filename="a.png", media_type="image/png")
@@ -94,7 +99,7 @@ async def test_the_tickets_host_is_checked(
 
 
 async def test_a_ticket_cannot_ask_for_the_key() -> None:
-    script = Script(ticket(f"{PUBLIC}/put", Authorization=f"Bearer {KEY}"), httpx.Response(200))
+    script = Script(ticket(f"{PUBLIC}/put", headers={"Authorization": f"Bearer {KEY}"}), httpx.Response(200))
     async with script.client() as client:
         with pytest.raises(FetchRefused):
             await upload(client)
@@ -136,18 +141,26 @@ async def test_trouble_that_lasts() -> None:
         refusal(501),
         envelope(None, code=404),
         envelope({"download_url": "https://cdn.example/1.png"}),
-        envelope({"download_url": "https://cdn.example/1.png", "upload": {"method": "POST", "url": "https://x"}}),
+        envelope(
+            {"download_url": "https://cdn.example/1.png", "upload": {"method": "POST", "url": "https://x"}}
+        ),
     ],
 )
 async def test_the_older_call_where_no_ticket_is_offered(not_offered: httpx.Response, tmp_path: Path) -> None:
-    binary = envelope({"type": "image", "download_url": "https://cdn.example/old.png", "filename": "a.png", "size": 7})
+    binary = envelope(
+        {"type": "image", "download_url": "https://cdn.example/old.png", "filename": "a.png", "size": 7}
+    )
     script = Script(not_offered, binary)
     path = tmp_path / "b.png"
     path.write_bytes(b"from disk")
     async with script.client() as client:
         assert await upload(client) == "https://cdn.example/old.png"
         assert await upload(client, path) == "https://cdn.example/old.png"
-    assert [request.url.path.rpartition("/")[2] for request in script.requests] == ["uploads", "binary", "binary"]
+    assert [request.url.path.rpartition("/")[2] for request in script.requests] == [
+        "uploads",
+        "binary",
+        "binary",
+    ]
     form = script.requests[1]
     assert form.headers["authorization"] == f"Bearer {KEY}"
     assert form.headers["content-type"].startswith("multipart/form-data")

@@ -6,35 +6,31 @@ from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 
 import pytest
+from ledger_support import MODEL, SERVICE, Worker, asset_named, python, sha256_of, work_named
 
 from blocks.errors import NeedsPerson
 from blocks.ledger import (
     AlreadyStored,
     AttemptState,
     IllegalTransition,
-    Ledger,
     LeaseLost,
+    Ledger,
     SendAgain,
     Settlement,
     StoredAsset,
 )
-from ledger_support import MODEL, SERVICE, Worker, asset_named, python, sha256_of, work_named
 
 pytest_plugins = ("ledger_fixtures",)
 
-R, I, U, S, C = (
-    AttemptState.RESERVED,
-    AttemptState.INTENT,
-    AttemptState.UNKNOWN,
-    AttemptState.SUBMITTED,
-    AttemptState.COMPLETED,
-)
-STORED, FAILED, HELD, WITHDRAWN = (
-    AttemptState.STORED,
-    AttemptState.FAILED,
-    AttemptState.HELD,
-    AttemptState.WITHDRAWN,
-)
+RESERVED = AttemptState.RESERVED
+INTENT = AttemptState.INTENT
+UNKNOWN = AttemptState.UNKNOWN
+SUBMITTED = AttemptState.SUBMITTED
+COMPLETED = AttemptState.COMPLETED
+STORED = AttemptState.STORED
+FAILED = AttemptState.FAILED
+HELD = AttemptState.HELD
+WITHDRAWN = AttemptState.WITHDRAWN
 
 Step = Callable[[Worker, int], object]
 
@@ -53,20 +49,26 @@ STEPS: dict[str, Step] = {
 
 # Written out a second time on purpose: the allowed steps and where they lead; all others are mistakes.
 ALLOWED: dict[AttemptState, dict[str, AttemptState]] = {
-    R: {"intend": I, "withdrawn": WITHDRAWN},
-    I: {
-        "submitted": S,
-        "not_sent": R,
-        "unknown": U,
+    RESERVED: {"intend": INTENT, "withdrawn": WITHDRAWN},
+    INTENT: {
+        "submitted": SUBMITTED,
+        "not_sent": RESERVED,
+        "unknown": UNKNOWN,
         "failed": FAILED,
         "held": HELD,
         "withdrawn": WITHDRAWN,
     },
-    U: {"submitted": S, "not_sent": R, "unknown": U, "held": HELD, "adopt": S},
-    S: {"completed": C, "failed": FAILED, "held": HELD},
-    C: {"stored": STORED, "failed": FAILED, "held": HELD},
+    UNKNOWN: {
+        "submitted": SUBMITTED,
+        "not_sent": RESERVED,
+        "unknown": UNKNOWN,
+        "held": HELD,
+        "adopt": SUBMITTED,
+    },
+    SUBMITTED: {"completed": COMPLETED, "failed": FAILED, "held": HELD},
+    COMPLETED: {"stored": STORED, "failed": FAILED, "held": HELD},
     # A late reply may still tell what became of it.
-    HELD: {"submitted": S, "not_sent": R, "failed": FAILED, "adopt": S},
+    HELD: {"submitted": SUBMITTED, "not_sent": RESERVED, "failed": FAILED, "adopt": SUBMITTED},
     STORED: {},
     FAILED: {},
     WITHDRAWN: {},
@@ -105,7 +107,12 @@ def test_what_the_straight_road_leaves_behind(ledger: Ledger) -> None:
     work = work_named("a mug")
     worker.claim(work)
     attempt = worker.reserve(work, worst_case=56_000)
-    assert (attempt.number, attempt.state, attempt.reserved, attempt.estimated) == (1, R, 56_000, 28_000)
+    assert (attempt.number, attempt.state, attempt.reserved, attempt.estimated) == (
+        1,
+        RESERVED,
+        56_000,
+        28_000,
+    )
     assert (attempt.service, attempt.model, attempt.charged) == (SERVICE, MODEL, None)
     body = {"prompt": "a mug — in “red”", "images": ["https://up.example.org/1"], "keep": True, "n": 3}
     ledger.intend(
@@ -164,7 +171,7 @@ def test_a_generation_keeps_its_assets_in_order_and_shares_equal_ones(ledger: Le
     worker = Worker.of(ledger)
     names = ["c", "a", "b", "a"]
     for name in ("first", "second"):
-        attempt = worker.bring(work_named(name), C)
+        attempt = worker.bring(work_named(name), COMPLETED)
         ledger.stored(attempt.id, [asset_named(n) for n in names], run_id=worker.run_id)
     found = ledger.find_stored([work_named("first").key, work_named("second").key])
     assert [[asset.sha256 for asset in one.assets] for one in found.values()] == [
@@ -192,7 +199,7 @@ def test_a_failed_attempt_is_followed_by_another(ledger: Ledger) -> None:
 
 def test_what_failed_before_there_was_a_prediction_costs_nothing(ledger: Ledger) -> None:
     worker = Worker.of(ledger)
-    attempt = worker.bring(work_named("refused"), I)
+    attempt = worker.bring(work_named("refused"), INTENT)
     row = ledger.failed(attempt.id, code="1400", message="bad \0 parameter \ud800", run_id=worker.run_id)
     assert (row.charged, row.settled_run_id) == (0, worker.run_id)
     assert row.error == "bad � parameter ?"
@@ -200,14 +207,14 @@ def test_what_failed_before_there_was_a_prediction_costs_nothing(ledger: Ledger)
 
 def test_the_same_id_twice_is_fine_and_for_two_attempts_is_not(ledger: Ledger) -> None:
     worker = Worker.of(ledger)
-    first = worker.bring(work_named("one"), I)
-    second = worker.bring(work_named("two"), I)
+    first = worker.bring(work_named("one"), INTENT)
+    second = worker.bring(work_named("two"), INTENT)
     told = ledger.submitted(first.id, "id")
     assert ledger.submitted(first.id, "id") == told
     with pytest.raises(NeedsPerson, match="id"):
         ledger.submitted(second.id, "id")
-    assert ledger.attempt(second.id).state is I
-    other = worker.bring(work_named("elsewhere", service="simulator"), I)
+    assert ledger.attempt(second.id).state is INTENT
+    other = worker.bring(work_named("elsewhere", service="simulator"), INTENT)
     assert ledger.submitted(other.id, "id").prediction_id == "id"
 
 
@@ -222,7 +229,7 @@ def test_lost_bytes_are_collected_again_by_the_same_attempt(ledger: Ledger) -> N
     later = Worker.of(ledger)
     granted = later.claim(work)
     assert granted.attempt is not None
-    assert (granted.attempt.id, granted.attempt.state) == (attempt.id, C)
+    assert (granted.attempt.id, granted.attempt.state) == (attempt.id, COMPLETED)
     resumed = later.resume(granted.attempt)
     # It was charged in the first run and is not charged to the second.
     assert (resumed.run_id, resumed.settled_run_id) == (worker.run_id, worker.run_id)
@@ -235,17 +242,24 @@ def test_lost_bytes_are_collected_again_by_the_same_attempt(ledger: Ledger) -> N
 
 def test_settling_is_booked_in_the_first_run_and_corrected_later(ledger: Ledger) -> None:
     worker = Worker.of(ledger)
-    attempt = worker.bring(work_named("settled"), S)
+    attempt = worker.bring(work_named("settled"), SUBMITTED)
     assert [row.id for row in ledger.unsettled(worker.run_id)] == [attempt.id]
-    ledger.settle(attempt.id, charged=30_000, list_price=35_000, discounted_price=30_000, run_id=worker.run_id)
+    ledger.settle(
+        attempt.id, charged=30_000, list_price=35_000, discounted_price=30_000, run_id=worker.run_id
+    )
     later = Worker.of(ledger)
     row = ledger.settle(attempt.id, charged=30_000, refunded=30_000, run_id=later.run_id)
-    assert (row.charged, row.refunded, row.list_price, row.discounted_price) == (30_000, 30_000, 35_000, 30_000)
+    assert (row.charged, row.refunded, row.list_price, row.discounted_price) == (
+        30_000,
+        30_000,
+        35_000,
+        30_000,
+    )
     assert row.settled_run_id == worker.run_id
     assert ledger.unsettled() == []
     assert [a.id for a in ledger.attempts(settled_run_id=worker.run_id)] == [attempt.id]
     assert ledger.attempts(settled_run_id=later.run_id) == []
-    unsent = worker.bring(work_named("unsent"), R)
+    unsent = worker.bring(work_named("unsent"), RESERVED)
     with pytest.raises(IllegalTransition):
         ledger.settle(unsent.id, charged=1, run_id=worker.run_id)
     with pytest.raises(ValueError):
@@ -254,23 +268,23 @@ def test_settling_is_booked_in_the_first_run_and_corrected_later(ledger: Ledger)
 
 def test_attempts_are_listed_by_what_is_asked_for(ledger: Ledger) -> None:
     one, two = Worker.of(ledger), Worker.of(ledger)
-    first = one.bring(work_named("first"), U)
+    first = one.bring(work_named("first"), UNKNOWN)
     second = two.bring(work_named("second"), HELD)
-    third = two.bring(work_named("third"), U)
+    third = two.bring(work_named("third"), UNKNOWN)
     assert [row.id for row in ledger.attempts()] == [first.id, second.id, third.id]
     assert [row.id for row in ledger.attempts(run_id=two.run_id)] == [second.id, third.id]
-    assert [row.id for row in ledger.attempts(state=U)] == [first.id, third.id]
-    assert [row.id for row in ledger.attempts(key=work_named("third").key, state=U)] == [third.id]
-    assert {key: row.id for key, row in ledger.find_held([work_named(n).key for n in ("first", "second")]).items()} == {
-        work_named("second").key: second.id
-    }
+    assert [row.id for row in ledger.attempts(state=UNKNOWN)] == [first.id, third.id]
+    assert [row.id for row in ledger.attempts(key=work_named("third").key, state=UNKNOWN)] == [third.id]
+    assert {
+        key: row.id for key, row in ledger.find_held([work_named(n).key for n in ("first", "second")]).items()
+    } == {work_named("second").key: second.id}
 
 
 def test_a_resent_attempt_does_not_hear_the_first_reply(ledger: Ledger) -> None:
     worker = Worker.of(ledger)
-    attempt = worker.bring(work_named("late"), U)
+    attempt = worker.bring(work_named("late"), UNKNOWN)
     ledger.decide(SERVICE, MODEL, [], lambda rows, _: [SendAgain(row.id) for row in rows])
-    assert ledger.attempt(attempt.id).state is R
+    assert ledger.attempt(attempt.id).state is RESERVED
     with pytest.raises(IllegalTransition):
         ledger.submitted(attempt.id, "late")
 
@@ -294,5 +308,5 @@ def test_what_was_committed_outlives_the_process(ledger_url: str) -> None:
     assert process.returncode == -signal.SIGKILL, errors
     with Ledger.open(ledger_url) as ledger:
         (attempt,) = ledger.attempts()
-        assert attempt.state is I
+        assert attempt.state is INTENT
         assert attempt.body == {"prompt": "p"}

@@ -260,8 +260,8 @@ def test_a_failing_brief_does_not_stop_the_others(tmp_path: Path, workplace: Wor
 def test_flagged_pictures_and_missing_ones_go_no_further(tmp_path: Path, workplace: Workplace) -> None:
     faults = {
         "rules": [
-            {"on": "submit", "prompt_contains": "daring", "do": "nsfw", "flags": [True]},
-            {"on": "submit", "prompt_contains": "sparse", "do": "fewer_outputs", "count": 1},
+            {"on": "submit", "prompt_contains": "daring", "do": "nsfw"},
+            {"on": "submit", "prompt_contains": "sparse", "do": "fewer_outputs", "outputs": 1},
         ]
     }
     with simulator_thread(tmp_path / "service", faults=faults) as service:

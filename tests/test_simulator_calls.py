@@ -285,6 +285,12 @@ def test_a_key_sent_to_the_upload_target_shows(simulator: Simulator) -> None:
     assert calls == [(True, 400), (False, 200)]
 
 
+@pytest.mark.parametrize("name", ["..", "a/", "a?b#c%2f.png", "."])
+def test_odd_file_names_make_usable_urls(simulator: Simulator, name: str) -> None:
+    url = simulator.upload(b"abc", name)
+    assert httpx.get(url, trust_env=False).content == b"abc"
+
+
 @pytest.mark.parametrize("size", [0, 200 * 1024 * 1024 + 1])
 def test_a_ticket_has_limits(simulator: Simulator, size: int) -> None:
     sent = {"filename": "a.png", "size": size}
@@ -305,6 +311,7 @@ def test_media_that_cannot_be_fetched_fail_with_1402_and_are_refunded(simulator:
     for inputs in (
         {"prompt": "x", "image": unknown},
         {"prompt": "x", "image": "http://192.0.2.1/a.png"},
+        {"prompt": "x", "image": "http://[bad/a.png"},
         {"prompt": "x", "image": f"{simulator.url}/nowhere/a.png"},
     ):
         result = simulator.finished(simulator.submit(IMAGE_EDIT, inputs)["id"])

@@ -285,7 +285,7 @@ def test_fates_add_up_and_the_first_answer_wins(simulator: Simulator, picture_ur
         attempt(simulator, picture_url, "both", num_images=3)
     (prediction_id,) = accepted(simulator, "both")
     assert simulator.finished(prediction_id)["has_nsfw_contents"] == [True, False]
-    call = [each for each in simulator.books.calls(SUBMIT) if each.prediction_id == prediction_id][0]
+    (call,) = [each for each in simulator.books.calls(SUBMIT) if each.prediction_id == prediction_id]
     assert call.fault == "fewer_outputs,nsfw,lose_reply"
 
 

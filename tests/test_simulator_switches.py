@@ -52,7 +52,7 @@ def test_history_without_what_was_sent(tmp_path: Path) -> None:
 
 def test_history_may_rewrite_the_urls_of_uploads(tmp_path: Path) -> None:
     with switched(tmp_path, history_urls="rewritten") as simulator:
-        inputs = edit(simulator, foreign="https://example.com/a.png")
+        inputs = edit(simulator, foreign="https://example.com/a.png", none="http://[bad/a.png")
         simulator.submit(IMAGE_EDIT, inputs)
         echoed = history_item(simulator)["input"]
         assert echoed["image"] != inputs["image"]

@@ -1,4 +1,6 @@
-"""An event loop whose clock jumps to the next timer instead of waiting for it: hours of waiting in milliseconds."""
+"""An event loop whose clock jumps to the next timer instead of waiting for it: hours of waiting in
+milliseconds.
+"""
 
 import asyncio
 import selectors

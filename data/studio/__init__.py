@@ -1,1 +1,1 @@
-"""A small studio in numpy: shapes, glazes, light, a path tracer and what happens to its pictures afterwards."""
+"""A small studio in numpy: shapes, glazes, light, a path tracer, and how its pictures are developed."""

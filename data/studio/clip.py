@@ -13,7 +13,9 @@ from data.studio.sound import RATE
 _AUDIO_FRAME = 1024
 
 
-def write_clip(path: Path, frames: Iterable[NDArray[np.uint8]], sound: NDArray[np.float32], rate: int) -> None:
+def write_clip(
+    path: Path, frames: Iterable[NDArray[np.uint8]], sound: NDArray[np.float32], rate: int
+) -> None:
     """H.264 and AAC. ``frames`` have shape (height, width, 3); ``sound`` (2, N) at 48 kHz."""
     with av.open(str(path), "w", options={"movflags": "+faststart"}) as container:
         pictures = container.add_stream("libx264", rate=rate)

@@ -4,6 +4,7 @@ The head's own space starts at the top of the neck; the jumper and the hands sta
 """
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
@@ -30,7 +31,7 @@ def _strokes(lines: list[tuple[list[tuple[float, float]], float]], soft: float =
             radius = scale * width / 2 * (0.45 + 0.55 * float(np.sin(np.pi * along)) ** 0.5)
             cx, cy = (x - _FACE[0]) * scale, (y - _FACE[1]) * scale
             draw.ellipse((cx - radius, cy - radius, cx + radius, cy + radius), fill=255)
-    pixels = np.asarray(image.filter(ImageFilter.GaussianBlur(soft)), dtype=np.float32) / 255
+    pixels = np.asarray(image.filter(ImageFilter.GaussianBlur(soft)), dtype=np.float32) * np.float32(1 / 255)
     table = Table((_FACE[0], _FACE[1]), (_FACE[0] + _FACE[2], _FACE[1] + _FACE[2]), _PAINT - 2)
     table.values = np.ascontiguousarray(pixels[: table.rows, : table.columns]).ravel()
     return table
@@ -41,11 +42,16 @@ def _both(line: list[tuple[float, float]]) -> list[list[tuple[float, float]]]:
 
 
 def _skin(paint: bool) -> Look:
-    base, rose, ink, lips = (row3(rgb(code)) for code in ("dba27f", "c8604c", "2a1710", "a8463f"))
+    base, rose, ink, lips = (row3(rgb(code)) for code in ("e2b092", "d0644f", "2a1710", "a8463f"))
     lids = _both([(1.65, 8.75), (2.2, 8.15), (3.2, 7.85), (4.2, 8.1), (4.9, 8.75)])
-    lashes = [*_both([(4.55, 8.35), (5.0, 8.1), (5.35, 8.05)]), *_both([(4.1, 8.05), (4.45, 7.7), (4.75, 7.6)])]
+    lashes = [
+        *_both([(4.55, 8.35), (5.0, 8.1), (5.35, 8.05)]),
+        *_both([(4.1, 8.05), (4.45, 7.7), (4.75, 7.6)]),
+    ]
     lash_table = _strokes([(line, 0.34) for line in lids] + [(line, 0.2) for line in lashes])
-    brows = _strokes([(line, 0.55) for line in _both([(1.6, 10.9), (3.0, 11.5), (4.5, 11.3), (5.4, 10.6)])], 3)
+    brows = _strokes(
+        [(line, 0.55) for line in _both([(1.6, 10.9), (3.0, 11.5), (4.5, 11.3), (5.4, 10.6)])], 3
+    )
     mouth = _strokes([([(-2.0, 4.05), (-1.1, 3.35), (0, 3.1), (1.1, 3.35), (2.0, 4.05)], 0.36)])
 
     def look(p: Array, n: Array, detail: bool) -> Surface:
@@ -60,7 +66,11 @@ def _skin(paint: bool) -> Look:
                 colour = mix(colour, rose, 0.42 * np.exp(-gap) * front)
             tip = (p[0] / 1.6) ** 2 + ((p[1] - 7.0) / 1.3) ** 2
             colour = mix(colour, rose, 0.14 * np.exp(-tip) * front)
-            for table, paint_colour, cover in ((brows, row3(rgb("4a2a1c")), 0.8), (mouth, lips, 0.9), (lash_table, ink, 0.95)):
+            for table, paint_colour, cover in (
+                (brows, row3(rgb("4a2a1c")), 0.8),
+                (mouth, lips, 0.9),
+                (lash_table, ink, 0.95),
+            ):
                 colour = mix(colour, paint_colour, table.read(p[0], p[1]) * front * np.float32(cover))
         return Surface(colour, n, ones * np.float32(0.55), ones * np.float32(0.028))
 
@@ -70,7 +80,7 @@ def _skin(paint: bool) -> Look:
 def _bumped(p: Array, n: Array, height: Callable[[Array], Array], amount: float) -> Array:
     """The normal over a relief given as a height for every point of space."""
     here = height(p)
-    slope = np.stack([
+    slope: Array = np.stack([
         height(p + np.eye(3, dtype=np.float32)[:, k : k + 1] * np.float32(0.04)) - here for k in range(3)
     ])  # fmt: skip
     slope = slope / np.float32(0.04)
@@ -106,7 +116,8 @@ def _knit_look(code: str, shade: str) -> Look:
         column = around * np.float32(3.0)
         lean = np.abs((column / (2 * np.pi)) % 1 - 0.5)
         rows = np.sin(p[1] * np.float32(7.0) + lean * 9)
-        return (0.55 * np.abs(np.sin(column / 2)) ** 0.7 + 0.3 * rows).astype(np.float32)
+        result: Array = (0.55 * np.abs(np.sin(column / 2)) ** 0.7 + 0.3 * rows).astype(np.float32)
+        return result
 
     def look(p: Array, n: Array, detail: bool) -> Surface:
         ones = np.ones(p.shape[1], dtype=np.float32)
@@ -125,7 +136,7 @@ def _head(p: Array) -> Array:
     d = blend(d, ellipsoid(p, (0, 5.0, 2.4), (6.0, 5.2, 5.9)), 3.5)
     mirrored = np.stack([np.abs(p[0]), p[1], p[2]])
     d = blend(d, ellipsoid(mirrored, (3.9, 5.5, 5.0), (2.9, 2.6, 2.7)), 2.5)
-    d = blend(d, ellipsoid(p, (0, 7.0, 9.1), (0.9, 0.95, 1.15)), 1.1)
+    d = blend(d, ellipsoid(p, (0, 7.1, 9.0), (0.85, 0.8, 0.95)), 1.3)
     d = blend(d, capsule(p, (0, -5, -0.8), (0, 3, -0.4), 3.9, 3.7), 2.0)
     return blend(d, ellipsoid(mirrored, (8.2, 7.4, -0.2), (0.9, 2.0, 1.4)), 0.7)
 
@@ -140,8 +151,13 @@ def _hair(p: Array) -> Array:
     bun = ellipsoid(p, (0.8, 21.6, -3.2), (4.9, 4.1, 4.7)) - twist
     d = blend(d, bun, 0.9)
     for side in (1, -1):
-        lock = [(side * 7.3, 12.6, 5.4), (side * 8.35, 9.0, 4.6), (side * 8.2, 5.2, 4.4), (side * 7.4, 2.2, 5.2)]
-        for count, (a, b) in enumerate(zip(lock, lock[1:], strict=False)):
+        lock = [
+            (side * 7.3, 12.6, 5.4),
+            (side * 8.35, 9.0, 4.6),
+            (side * 8.2, 5.2, 4.4),
+            (side * 7.4, 2.2, 5.2),
+        ]
+        for count, (a, b) in enumerate(pairwise(lock)):
             d = blend(d, capsule(p, a, b, 0.55 - 0.12 * count, 0.43 - 0.12 * count), 0.5)
     return d * np.float32(0.9)
 
@@ -192,7 +208,8 @@ def _hands(p: Array) -> Array:
 
 def _earring(p: Array) -> Array:
     mirrored = np.stack([np.abs(p[0]), p[1], p[2]])
-    return np.sqrt(((mirrored - row3((9.0, 4.6, 0.1))) ** 2).sum(axis=0)) - np.float32(0.62)
+    result: Array = np.sqrt(((mirrored - row3((9.0, 4.6, 0.1))) ** 2).sum(axis=0)) - np.float32(0.62)
+    return result
 
 
 def _gold(p: Array, n: Array, detail: bool) -> Surface:
@@ -203,7 +220,7 @@ def _gold(p: Array, n: Array, detail: bool) -> Surface:
 
 def sitter() -> list[Body]:
     """The whole figure; the mug she holds stands at (0, 18.6, 14.8)."""
-    pose = turn(-5, "z") @ turn(9, "x") @ turn(6)
+    pose = (turn(-5, "z") @ turn(9, "x") @ turn(6)).astype(np.float32)
     wool = _knit_look("c98c3e", "8f5a20")
     return [
         Body(_head, (-9.4, -9.2, -9.0), (9.4, 19.5, 10.8), _skin(paint=True), _NECK, pose),

@@ -10,23 +10,26 @@ _SPEED = 0.72  # how sensitive the film is
 _RING = [(-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1)]
 
 
-def _moved(image: Array, down: int, across: int) -> Array:
-    """The image as seen ``down`` and ``across`` pixels away; its edge is repeated."""
+def _views(image: Array, reach: int) -> list[Array]:
+    """The image as seen ``reach`` pixels away in each direction of the ring; its edge is repeated."""
     height, width = image.shape[-2:]
-    rows = np.clip(np.arange(height) + down, 0, height - 1)
-    columns = np.clip(np.arange(width) + across, 0, width - 1)
-    return image[..., rows, :][..., columns]
+    margins = [(0, 0)] * (image.ndim - 2) + [(reach, reach), (reach, reach)]
+    wide = np.pad(image, margins, mode="edge")
+    return [
+        wide[..., reach * (1 + down) :, reach * (1 + across) :][..., :height, :width]
+        for down, across in _RING
+    ]
 
 
 def smooth(light: Array, variance: Array, layers: Layers, passes: int, patience: float) -> Array:
-    """Edge-avoiding wavelet smoothing: averages what lies on the same surface and differs by no more than noise.
+    """Edge-avoiding wavelets: average what lies on the same surface and differs by no more than noise.
 
-    ``variance`` (height, width) is that of each pixel's brightness; ``patience`` is in standard deviations. Shadow
-    edges therefore stay where they are clear, and noise goes where it is noise.
+    ``variance`` (height, width) is that of each pixel's brightness; ``patience`` is in standard deviations.
+    Shadow edges therefore stay where they are clear, and noise goes where it is noise.
     """
     guide_n, guide_d = layers.normal, layers.depth
     # A lone pixel brighter or darker than all around it is a stray path, not a detail.
-    around = [_moved(light, down, across) for down, across in _RING]
+    around = _views(light, 1)
     light = np.clip(light, np.minimum.reduce(around), np.maximum.reduce(around))
     grey = light.mean(axis=0)
     # Few samples know little of their own scatter; that of the neighbourhood is a second witness.
@@ -35,19 +38,29 @@ def smooth(light: Array, variance: Array, layers: Layers, passes: int, patience:
     for number in range(passes):
         reach = 2**number
         grey = light.mean(axis=0)
-        tolerance = np.float32(patience) * np.sqrt(np.maximum(variance, 0)) + 0.004 + 0.004 * grey
+        tolerance = 1 / (np.float32(patience) * np.sqrt(np.maximum(variance, 0)) + 0.004 + 0.004 * grey)
         total, spread, weights = light.copy(), variance.copy(), np.ones_like(grey)
-        for down, across in _RING:
-            there = _moved(light, down * reach, across * reach)
-            turned = np.maximum((guide_n * _moved(guide_n, down * reach, across * reach)).sum(axis=0), 0)
-            depth = np.abs(_moved(guide_d, down * reach, across * reach) - guide_d) / (0.02 * guide_d * reach**0.5)
-            # The first ring is averaged whatever its brightness: neighbours were sampled to complete each other.
-            change = np.abs(there.mean(axis=0) - grey) / tolerance if number else 0
-            tap = 0.5 if down == 0 or across == 0 else 0.25
-            weight = turned**24 * np.exp(-depth - change) * np.float32(tap)
+        depth_scale = 1 / (np.float32(0.02 * reach**0.5) * guide_d)
+        seen = zip(
+            _RING, *(_views(image, reach) for image in (light, grey, variance, guide_n, guide_d)), strict=True
+        )
+        for (down, across), there, there_grey, there_variance, there_n, there_d in seen:
+            turned = guide_n[0] * there_n[0] + guide_n[1] * there_n[1] + guide_n[2] * there_n[2]
+            exponent = np.abs(there_d - guide_d) * depth_scale
+            if number:
+                # Not the first ring: neighbours were sampled to complete each other.
+                exponent += np.abs(there_grey - grey) * tolerance
+            weight = np.exp(-exponent)
+            turned = np.maximum(turned, 0)
+            turned *= turned
+            turned *= turned
+            turned *= turned
+            weight *= turned * turned * turned
+            weight *= np.float32(0.5 if down == 0 or across == 0 else 0.25)
             total += there * weight
-            spread += _moved(variance, down * reach, across * reach) * weight * weight
             weights += weight
+            weight *= weight
+            spread += there_variance * weight
         light = total / weights
         if number == 0:
             # On an outline a pixel belongs to no surface and finds no like: it takes what is next to it.
@@ -72,12 +85,12 @@ def blurred(image: Array, radius: float) -> Array:
     return image
 
 
-def combine(layers: Layers, *, passes: int = 4, patience: float = 2.2) -> Array:
-    """Smoothed diffuse light times the surfaces' own colour, plus reflections: linear light (3, height, width)."""
+def combine(layers: Layers, *, passes: int = 5, patience: float = 4.5) -> Array:
+    """Smoothed diffuse light on the surfaces' own colour, plus reflections: linear, (3, height, width)."""
     colour = np.maximum(layers.albedo, np.float32(0.01))
     noise = layers.diffuse_variance / np.maximum(colour.mean(axis=0) ** 2, 1e-4)
-    light = smooth(layers.diffuse / colour, noise, layers, passes, patience) * colour
-    return light + smooth(layers.mirror, layers.mirror_variance, layers, passes - 1, patience * 0.6)
+    light = smooth(layers.diffuse / colour, noise.astype(np.float32), layers, passes, patience) * colour
+    return light + smooth(layers.mirror, layers.mirror_variance, layers, passes - 2, patience * 0.6)
 
 
 def film(
@@ -98,4 +111,5 @@ def film(
     coded = coded * (1 - 0.07 * (x * x + y * y) ** 1.3)
     noise = np.random.default_rng(seed).normal(0, grain, (height, width)).astype(np.float32)
     coded += noise * (1.1 - coded.mean(axis=0))
-    return (np.clip(coded, 0, 1) * 255 + 0.5).astype(np.uint8).transpose(1, 2, 0)
+    pixels: NDArray[np.uint8] = (np.clip(coded, 0, 1) * 255 + 0.5).astype(np.uint8).transpose(1, 2, 0)
+    return pixels

@@ -1,11 +1,12 @@
 """Shapes as signed distance functions, and where rays meet them.
 
-Lengths are centimetres. Points and directions are float32 arrays of shape (3, N): one row each for x, y (up) and z
-(towards the viewer), so that numpy works on long contiguous rows.
+Lengths are centimetres. Points and directions are float32 arrays of shape (3, N): one row each for x, y (up)
+and z (towards the viewer), so that numpy works on long contiguous rows.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,18 +59,20 @@ class Table:
         lower = v[at]
         lower += (v[at + 1] - lower) * x
         lower -= upper
-        return upper + lower * y
+        result: Array = upper + lower * y
+        return result
 
 
 def _segments_distance(
     a: NDArray[np.float64], b: NDArray[np.float64], line: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     nearest = np.full(a.shape, np.inf)
-    for (ax, ay), (bx, by) in zip(line, line[1:], strict=False):
+    for (ax, ay), (bx, by) in pairwise(line):
         ex, ey = bx - ax, by - ay
         t = np.clip(((a - ax) * ex + (b - ay) * ey) / max(ex * ex + ey * ey, 1e-12), 0, 1)
         nearest = np.minimum(nearest, (a - ax - t * ex) ** 2 + (b - ay - t * ey) ** 2)
-    return np.sqrt(nearest)
+    result: NDArray[np.float64] = np.sqrt(nearest)
+    return result
 
 
 def revolved(outline: NDArray[np.float64], rounding: float = 0.0, cells: int = 420) -> Distance:
@@ -82,7 +85,7 @@ def revolved(outline: NDArray[np.float64], rounding: float = 0.0, cells: int = 4
     closed = np.concatenate([outline, outline[:1]])
     distance = _segments_distance(r, y, closed)
     inside = np.zeros(r.shape, dtype=bool)
-    for (ax, ay), (bx, by) in zip(closed, closed[1:], strict=False):
+    for (ax, ay), (bx, by) in pairwise(closed):
         if ay != by:
             crosses = (ay > y) != (by > y)
             inside ^= crosses & (r < (bx - ax) * (y - ay) / (by - ay) + ax)
@@ -105,7 +108,8 @@ def strap(path: NDArray[np.float64], half_thickness: float, half_width: float, r
     def distance_to(p: Array) -> Array:
         across = np.maximum(table.read(p[0], p[1]) - np.float32(half_thickness - rounding), 0)
         along = np.maximum(np.abs(p[2]) - np.float32(half_width - rounding), 0)
-        return np.sqrt(across * across + along * along) - np.float32(rounding)
+        result: Array = np.sqrt(across * across + along * along) - np.float32(rounding)
+        return result
 
     return distance_to
 
@@ -113,16 +117,18 @@ def strap(path: NDArray[np.float64], half_thickness: float, half_width: float, r
 def blend(a: Array, b: Array, width: float) -> Array:
     """The union of two distances with a fillet of about ``width``."""
     h = np.maximum(np.float32(width) - np.abs(a - b), 0)
-    return np.minimum(a, b) - h * h * np.float32(0.25 / width)
+    result: Array = np.minimum(a, b) - h * h * np.float32(0.25 / width)
+    return result
 
 
 def box(half: tuple[float, float, float], rounding: float) -> Distance:
     def distance_to(p: Array) -> Array:
         q = np.abs(p) - np.array(half, dtype=np.float32)[:, None] + np.float32(rounding)
         outside = np.maximum(q, 0)
-        return (
+        result: Array = (
             np.sqrt((outside * outside).sum(axis=0)) + np.minimum(q.max(axis=0), 0) - np.float32(rounding)
         )
+        return result
 
     return distance_to
 
@@ -133,7 +139,8 @@ def ellipsoid(p: Array, centre: tuple[float, float, float], radii: tuple[float, 
     r = np.array(radii, dtype=np.float32)[:, None]
     k0 = np.sqrt(((q / r) ** 2).sum(axis=0))
     k1 = np.sqrt(((q / (r * r)) ** 2).sum(axis=0))
-    return k0 * (k0 - 1) / np.maximum(k1, np.float32(1e-4))
+    result: Array = k0 * (k0 - 1) / np.maximum(k1, np.float32(1e-4))
+    return result
 
 
 def capsule(
@@ -145,7 +152,8 @@ def capsule(
     q = p - start
     t = np.clip((q * along).sum(axis=0) / (along * along).sum(), 0, 1)
     rest = q - along * t
-    return np.sqrt((rest * rest).sum(axis=0)) - (np.float32(ra) + np.float32(rb - ra) * t)
+    result: Array = np.sqrt((rest * rest).sum(axis=0)) - (np.float32(ra) + np.float32(rb - ra) * t)
+    return result
 
 
 def turn(degrees: float, axis: str = "y") -> Array:
@@ -161,7 +169,7 @@ def turn(degrees: float, axis: str = "y") -> Array:
 
 @dataclass
 class Body:
-    """One object of a scene: its distance function in its own space, a box around it, its place and its look."""
+    """One object of a scene: its distance in its own space, a box around it, its place and its look."""
 
     distance: Distance
     low: tuple[float, float, float]
@@ -180,7 +188,7 @@ class Body:
         self.ball_square = float(((high - low) ** 2).sum() / 4)
 
     def _might_meet(self, o: Array, d: Array) -> NDArray[np.int64]:
-        """The rays that pass the ball around this body: a cheap first sieve, since most rays miss most bodies."""
+        """The rays that pass the ball around this body: a cheap sieve, since most rays miss most bodies."""
         x, y, z = o[0] - self.ball[0], o[1] - self.ball[1], o[2] - self.ball[2]
         along = x * d[0] + y * d[1] + z * d[2]
         beyond = x * x + y * y + z * z - np.float32(self.ball_square)
@@ -227,7 +235,7 @@ class Body:
 
 @dataclass
 class Surface:
-    """What light meets at N points: colour (3, N), the bent normal (3, N), and per point roughness and gloss at 0°."""
+    """What light meets at N points: colour and bent normal (3, N), roughness and head-on gloss (N)."""
 
     albedo: Array
     normal: Array
@@ -236,4 +244,5 @@ class Surface:
 
 
 def unit(v: Array) -> Array:
-    return v / np.maximum(np.sqrt((v * v).sum(axis=0)), np.float32(1e-9))
+    result: Array = v / np.maximum(np.sqrt((v * v).sum(axis=0)), np.float32(1e-9))
+    return result

@@ -25,10 +25,27 @@ def tern(size: int) -> Image.Image:
     # Far wing, near wing, body with its forked tail and its beak.
     shape([(0.50, 0.50), (0.43, 0.36), (0.30, 0.24), (0.08, 0.17), (0.24, 0.30), (0.33, 0.42), (0.40, 0.55)])
     shape([(0.46, 0.52), (0.57, 0.35), (0.72, 0.23), (0.95, 0.19), (0.78, 0.31), (0.68, 0.43), (0.58, 0.57)])
-    shape([(0.86, 0.62), (0.78, 0.575), (0.70, 0.535), (0.58, 0.50), (0.46, 0.48), (0.36, 0.52), (0.40, 0.59),
-           (0.52, 0.63), (0.64, 0.61), (0.74, 0.595)])
-    draw.polygon([(x * large, y * large) for x, y in ((0.42, 0.50), (0.05, 0.60), (0.27, 0.575), (0.10, 0.68),
-                                                      (0.44, 0.585))], fill=255)
+    shape(
+        [
+            (0.86, 0.62),
+            (0.78, 0.575),
+            (0.70, 0.535),
+            (0.58, 0.50),
+            (0.46, 0.48),
+            (0.36, 0.52),
+            (0.40, 0.59),
+            (0.52, 0.63),
+            (0.64, 0.61),
+            (0.74, 0.595),
+        ]
+    )
+    draw.polygon(
+        [
+            (x * large, y * large)
+            for x, y in ((0.42, 0.50), (0.05, 0.60), (0.27, 0.575), (0.10, 0.68), (0.44, 0.585))
+        ],
+        fill=255,
+    )
     return image.resize((size, size), Image.Resampling.LANCZOS)
 
 
@@ -48,32 +65,39 @@ def mark(size: int) -> Image.Image:
 
 
 class PressedMark:
-    """0..1 on a wall of about ``radius`` cm: the mark, centred at height ``centre_y`` and ``angle`` (degrees from +x)."""
+    """The mark as 0..1 on a wall of about ``radius`` cm, ``size`` cm wide.
 
-    def __init__(self, width: float, height: float, centre_y: float, radius: float, angle: float) -> None:
-        pixels = np.asarray(mark(320), dtype=np.float32) / 255
+    It is centred at the height ``centre_y`` and ``angle`` degrees from +x.
+    """
+
+    def __init__(self, size: float, centre_y: float, radius: float, angle: float) -> None:
+        pixels = np.asarray(mark(320), dtype=np.float32) * np.float32(1 / 255)
         self.table = Table((-1.0, -1.0), (1.0, 1.0), 318)
-        self.table.values = np.ascontiguousarray(pixels[::-1][: self.table.rows, : self.table.columns]).ravel()
-        self.half = (width / 2, height / 2)
+        self.table.values = np.ascontiguousarray(
+            pixels[::-1][: self.table.rows, : self.table.columns]
+        ).ravel()
+        self.half = size / 2
         self.centre_y, self.radius, self.angle = centre_y, radius, float(np.radians(angle))
 
     def __call__(self, p: Array) -> Array:
         around = np.arctan2(p[2], p[0]) - np.float32(self.angle)
         # Seen from outside, a growing angle runs to the left.
-        u = -around * np.float32(self.radius / self.half[0])
-        v = (p[1] - np.float32(self.centre_y)) / np.float32(self.half[1])
+        u = -around * np.float32(self.radius / self.half)
+        v = (p[1] - np.float32(self.centre_y)) / np.float32(self.half)
         inside = (np.abs(u) < 0.98) & (np.abs(v) < 0.98)
         outer_wall = p[0] * p[0] + p[2] * p[2] > (self.radius - 0.35) ** 2
         return np.where(inside & outer_wall, self.table.read(u, v), np.float32(0))
 
 
-def _spaced(draw: ImageDraw.ImageDraw, centre: tuple[float, float], text: str, size: float, gap: float, ink: str) -> None:
-    """Text with wide letter-spacing, centred."""
+def _spaced(image: Image.Image, down: float, text: str, size: float, *, gap: float, ink: str) -> None:
+    """Write wide-spaced text in the middle of the image; all but ``text`` in parts of its width."""
+    draw, large = ImageDraw.Draw(image), image.width
+    size, gap = size * large, gap * large
     font = ImageFont.load_default(size)
     widths = [draw.textlength(letter, font=font) for letter in text]
-    x = centre[0] - (sum(widths) + gap * (len(text) - 1)) / 2
+    x = large / 2 - (sum(widths) + gap * (len(text) - 1)) / 2
     for letter, width in zip(text, widths, strict=True):
-        draw.text((x, centre[1]), letter, font=font, fill=ink, anchor="lm")
+        draw.text((x, down * large), letter, font=font, fill=ink, anchor="lm")
         x += width + gap
 
 
@@ -110,11 +134,13 @@ def printed_label(size: int) -> Image.Image:
     draw.rounded_rectangle(inner, radius=large * 0.006, outline=ink, width=round(large * 0.0022))
     round_mark = mark(round(large * 0.26))
     image.paste(ink, (round(large * 0.37), round(large * 0.205)), round_mark)
-    _spaced(draw, (large / 2, large * 0.545), "TERNLUND", large * 0.066, large * 0.0125, ink)
-    _spaced(draw, (large / 2, large * 0.605), "STONEWARE FOR SLOW COFFEE", large * 0.0185, large * 0.0042, clay)
-    draw.line((large * 0.42, large * 0.655, large * 0.58, large * 0.655), fill=ink, width=round(large * 0.002))
-    _spaced(draw, (large / 2, large * 0.700), "Dune mug  ·  350 ml", large * 0.026, large * 0.002, ink)
-    _spaced(draw, (large / 2, large * 0.742), "thrown, dipped and fired by hand", large * 0.019, large * 0.0012, ink)
+    _spaced(image, 0.545, "TERNLUND", 0.066, gap=0.0125, ink=ink)
+    _spaced(image, 0.605, "STONEWARE FOR SLOW COFFEE", 0.0185, gap=0.0042, ink=clay)
+    draw.line(
+        (large * 0.42, large * 0.655, large * 0.58, large * 0.655), fill=ink, width=round(large * 0.002)
+    )
+    _spaced(image, 0.700, "Dune mug  ·  350 ml", 0.026, gap=0.002, ink=ink)
+    _spaced(image, 0.742, "thrown, dipped and fired by hand", 0.019, gap=0.0012, ink=ink)
     for k, colour in enumerate(("#2f6f78", "#dcd0bb", "#b8794f", "#2b3a3f")):
         x = large * (0.5 + (k - 1.5) * 0.042)
         r = large * 0.0115

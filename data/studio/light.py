@@ -89,14 +89,15 @@ def room(top: Triple, level: Triple, bottom: Triple) -> Callable[[Array], Array]
     def sky(direction: Array) -> Array:
         y = direction[1]
         up, down = np.clip(y, 0, 1) ** np.float32(0.7), np.clip(-y * 3, 0, 1)
-        return row3(level) * (1 - up) * (1 - down) + row3(top) * up + row3(bottom) * down
+        result: Array = row3(level) * (1 - up) * (1 - down) + row3(top) * up + row3(bottom) * down
+        return result
 
     return sky
 
 
 @dataclass
 class Camera:
-    """``view`` is the vertical angle in degrees; ``lens`` the radius of the opening in cm; ``focus`` a point."""
+    """``view`` is the vertical angle in degrees; ``lens`` the radius of the opening (cm)."""
 
     eye: Triple
     target: Triple
@@ -121,7 +122,9 @@ class Camera:
         x, y = float(away @ right) / (half * aspect), float(away @ up) / half
         return x - self.shift[0], self.shift[1] - y
 
-    def rays(self, across: Array, down: Array, lens_a: Array, lens_b: Array, aspect: float) -> tuple[Array, Array]:
+    def rays(
+        self, across: Array, down: Array, lens_a: Array, lens_b: Array, aspect: float
+    ) -> tuple[Array, Array]:
         """Rays through points of the picture, both from -1 (left, top) to 1."""
         forward, right, up = self._frame()
         half = float(np.tan(np.radians(self.view / 2)))

@@ -66,8 +66,8 @@ def stoneware(
 ) -> Look:
     """Speckled clay under two glazes: ``body`` (clear, oatmeal) above, ``glaze`` below the line ``dip`` (cm).
 
-    ``deep`` is where the glaze pools; ``top`` the height of the rim, where it breaks to the clay; below ``foot`` the
-    clay is bare. ``mark`` gives 0..1 where the maker's mark is pressed in.
+    ``deep`` is where the glaze pools; ``top`` the height of the rim, where it breaks to the clay; below
+    ``foot`` the clay is bare. ``mark`` gives 0..1 where the maker's mark is pressed in.
     """
     main, pooled, clear = row3(rgb(glaze)), row3(rgb(deep)), row3(rgb(body))
     clay, iron, rim_colour = row3(rgb("b08a66")), row3(rgb("3a2618")), row3(rgb("8a5f3e"))
@@ -87,7 +87,8 @@ def stoneware(
         oat = clear * (0.93 + 0.12 * cloudy(p * np.float32(0.8) + 40, 3))
         colour = mix(oat, colour, lower)
         spots = np.maximum(
-            specks(p, 1.5, 0.10, 0.8, 1), np.maximum(specks(p, 3.1, 0.15, 0.7, 2), specks(p, 6.0, 0.18, 0.55, 3))
+            specks(p, 1.5, 0.10, 0.8, 1),
+            np.maximum(specks(p, 3.1, 0.15, 0.7, 2), specks(p, 6.0, 0.18, 0.55, 3)),
         )
         colour = mix(colour, iron, spots * np.float32(speckle) * (0.8 - 0.45 * lower))
         rim = step(top - 0.28, top - 0.02, p[1] + wobble * 0.15)
@@ -102,7 +103,9 @@ def stoneware(
             pressed = mark(p)
             colour = mix(colour, colour * 0.34, pressed)
         roughness = 0.16 + 0.1 * spots + 0.6 * bare + 0.35 * pressed
-        return Surface(colour, unit(normal), roughness.astype(np.float32), (0.045 * (1 - bare)).astype(np.float32))
+        return Surface(
+            colour, unit(normal), roughness.astype(np.float32), (0.045 * (1 - bare)).astype(np.float32)
+        )
 
     return look
 
@@ -114,7 +117,9 @@ def wood(light: str, dark: str, scale: float = 1.0) -> Look:
     def look(p: Array, n: Array, detail: bool) -> Surface:
         ones = np.ones(p.shape[1], dtype=np.float32)
         if not detail:
-            return Surface(mix(pale, deep, ones * np.float32(0.35)), n, ones * np.float32(0.5), ones * np.float32(0.03))
+            return Surface(
+                mix(pale, deep, ones * np.float32(0.35)), n, ones * np.float32(0.5), ones * np.float32(0.03)
+            )
         q = p * np.float32(scale)
         stretch = q * np.array([[0.035], [0.5], [0.5]], dtype=np.float32)
         warp = cloudy(stretch * 1.3 + 9, 3)
@@ -143,7 +148,10 @@ def stone(code: str, vein: str) -> Look:
         colour = mix(base, dark, 0.55 * step(0.38, 0.72, bands)) * (1 - 0.35 * pits)
         grit = smooth(p * np.float32(14))
         return Surface(
-            colour * (0.95 + 0.1 * grit), _bent(p, n, 6, 0.05), ones * np.float32(0.45), ones * np.float32(0.03)
+            colour * (0.95 + 0.1 * grit),
+            _bent(p, n, 6, 0.05),
+            ones * np.float32(0.45),
+            ones * np.float32(0.03),
         )
 
     return look
@@ -160,7 +168,9 @@ def coffee(radius: float) -> Look:
         foam = step(radius - 0.55, radius - 0.05, r + 0.5 * (cloudy(p * np.float32(1.7), 3) - 0.5))
         bubbles = specks(p, 3.0, 0.2, 0.35, 5) * step(radius - 1.2, radius - 0.3, r)
         t = np.clip(foam * 0.8 + bubbles * 0.35, 0, 1)
-        return Surface(mix(dark, crema, t), n, (0.06 + 0.5 * foam).astype(np.float32), ones * np.float32(0.03))
+        return Surface(
+            mix(dark, crema, t), n, (0.55 + 0.3 * foam).astype(np.float32), ones * np.float32(0.02)
+        )
 
     return look
 

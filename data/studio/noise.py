@@ -21,13 +21,15 @@ def smooth(p: Array) -> Array:
     def row(y: NDArray[np.int64], z: NDArray[np.int64]) -> Array:
         at = y | z
         a = _LATTICE[x0 | at]
-        return a + (_LATTICE[x1 | at] - a) * f[0]
+        result: Array = a + (_LATTICE[x1 | at] - a) * f[0]
+        return result
 
     front = row(y0, z0)
     front += (row(y1, z0) - front) * f[1]
     back = row(y0, z1)
     back += (row(y1, z1) - back) * f[1]
-    return front + (back - front) * f[2]
+    result: Array = front + (back - front) * f[2]
+    return result
 
 
 def cloudy(p: Array, octaves: int = 4) -> Array:
@@ -42,7 +44,7 @@ def cloudy(p: Array, octaves: int = 4) -> Array:
 
 
 def specks(p: Array, per_unit: float, largest: float, share: float, seed: int = 0) -> Array:
-    """Iron spots: 1 inside a spot, 0 outside, soft at the rim. ``largest`` is a radius in cells of 1/per_unit."""
+    """Iron spots: 1 inside a spot, 0 outside, soft at the rim. ``largest`` is a radius in cells."""
     scaled = p * np.float32(per_unit) + np.float32(3.7 * seed + 0.37)
     floor = np.floor(scaled)
     cell = floor.astype(np.int64) + seed * 13
@@ -61,4 +63,5 @@ def specks(p: Array, per_unit: float, largest: float, share: float, seed: int = 
 def step(low: float, high: float, x: Array) -> Array:
     """0 below ``low``, 1 above ``high``, smooth between."""
     t = np.clip((x - np.float32(low)) / np.float32(high - low), 0, 1)
-    return t * t * (3 - 2 * t)
+    result: Array = t * t * (3 - 2 * t)
+    return result

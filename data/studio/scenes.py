@@ -1,4 +1,4 @@
-"""The sets: what stands where, in which light, seen from where. Distances in cm, the viewer looks along -z."""
+"""The sets: what stands where, in which light, seen from where. In cm; the viewer looks along -z."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from data.studio.tracer import Scene, Sweep
 
 @dataclass
 class Shot:
-    """A scene, how it is exposed, where steam rises from (None: from nowhere), and how high: 1 is half the picture."""
+    """A scene, its exposure, where steam rises from (if at all), and how high (1 is half the picture)."""
 
     scene: Scene
     exposure: float = 1.0
@@ -101,7 +101,7 @@ def canister_and_beans() -> Shot:
 
 
 def turntable(moment: float) -> Shot:
-    """The clip's set at ``moment`` (0..1): the mug turns, the camera drifts round it, the sun crosses the window."""
+    """The clip's set at ``moment`` (0..1): the mug turns, the camera goes round it, the sun moves on."""
     ease = moment * moment * (3 - 2 * moment)
     bodies = [
         wares.board((0, 1.7, -1), (15, 0.85, 10), 10),
@@ -110,13 +110,19 @@ def turntable(moment: float) -> Shot:
         *wares.beans([(-6.6, 5.0), (-8.0, 3.6), (-5.0, 6.2), (9.8, 4.4)], 1.7, 5),
     ]
     panels = [
-        softbox((-52 + 14 * ease, 30 + 14 * ease, -12 + 22 * ease), (0, 5, 0), (30, 44), (37, 32, 25.5), window(2, 3, 0.08)),
+        softbox(
+            (-52 + 14 * ease, 30 + 14 * ease, -12 + 22 * ease),
+            (0, 5, 0),
+            (30, 44),
+            (37, 32, 25.5),
+            window(2, 3, 0.08),
+        ),
         softbox((46, 30, 34), (0, 8, 0), (26, 40), (1.6, 1.7, 1.9)),
         softbox((-30, 24, 48), (0, 6, 0), (7, 40), (7.5, 7.2, 6.8)),
     ]
     swing = turn(-16 + 26 * ease)
     eye = swing @ (0.0, 0.0, 46.0 - 4.0 * ease)
-    camera = Camera((float(eye[0]), 22 - 4 * ease, float(eye[2])), (0.2, 6.7, 0), 24, (0, 6.5, 3.4), 0.1)
+    camera = Camera((float(eye[0]), 23 - 2.5 * ease, float(eye[2])), (0.2, 6.7, 0), 24, (0, 6.5, 3.4), 0.1)
     sweep = Sweep(-46, 30, paper("c9bba9", "bfb09e"))
     sky = room((0.34, 0.34, 0.37), (0.16, 0.155, 0.15), (0.1, 0.09, 0.08))
     return Shot(Scene(bodies, panels, sky, sweep, camera, (0.16, 0.15, 0.14)), 1.0, (0.0, 10.2, -0.5))
@@ -126,8 +132,8 @@ def portrait() -> Shot:
     """The potter with her own mug, before sea-grey paper."""
     bodies = [*figure.sitter(), *wares.mug((0.0, 18.4, 14.8), 22, wares.SEA)]
     panels = [
-        softbox((-62, 74, 52), (0, 32, 4), (56, 60), (18.5, 16.8, 14.6)),
-        softbox((60, 58, -34), (0, 34, 0), (22, 70), (11, 9.8, 8.0)),
+        softbox((-62, 74, 52), (0, 32, 4), (56, 60), (20, 18.3, 16.2)),
+        softbox((60, 58, -34), (0, 34, 0), (22, 70), (6, 5.5, 4.8)),
     ]
     camera = Camera((7, 38, 150), (0.5, 35.5, 4), 23.5, (0, 42, 8), 0.5)
     sweep = Sweep(-52, 36, paper("9fb0ab", "93a6a2"))

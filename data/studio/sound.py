@@ -49,7 +49,8 @@ def _clink(time: Samples, start: float, loudness: float, side: float) -> Samples
     modes = ((1870, 38, 1.0), (3020, 52, 0.6), (4410, 70, 0.35), (6130, 95, 0.18), (240, 60, 1.2))
     voice = sum(np.sin(2 * np.pi * pitch * t) * np.exp(-t * decay) * part for pitch, decay, part in modes)
     voice = voice * np.clip(t / 0.0012, 0, 1) * (time >= start) * loudness
-    return np.array([[1 - side], [side]]) * voice
+    result: Samples = np.array([[1 - side], [side]]) * voice
+    return result
 
 
 def _coloured(noise: Samples, low: float, high: float) -> Samples:
@@ -78,11 +79,19 @@ def slow_morning(seconds: float, seed: int = 11) -> NDArray[np.float32]:
     middle = seconds / 2
     music = 0.055 * _pad(time, -0.6, middle + 1.0, [50, 57, 61, 64, 66], rng)
     music += 0.055 * _pad(time, middle - 0.7, seconds + 0.9, [43, 55, 59, 62, 66], rng)
-    tune = ((0.35, 78, 0.13), (0.95, 76, 0.10), (1.55, 73, 0.12), (2.75, 74, 0.13), (3.35, 71, 0.10), (3.95, 69, 0.11))
+    tune = (
+        (0.35, 78, 0.13),
+        (0.95, 76, 0.10),
+        (1.55, 73, 0.12),
+        (2.75, 74, 0.13),
+        (3.35, 71, 0.10),
+        (3.95, 69, 0.11),
+    )
     for count, (start, number, loudness) in enumerate(tune):
         music += _felt(time, start, number, loudness, 0.35 + 0.3 * (count % 2))
     music += _clink(time, 0.62, 0.050, 0.7) + _clink(time, 3.72, 0.032, 0.3) + _clink(time, 3.80, 0.020, 0.32)
     room = _coloured(rng.normal(0, 1, (2, time.size)), 150, 900)
     sound = _in_room(music, rng) + 0.012 * room / room.std()
     sound *= np.clip(time / 0.25, 0, 1) * np.clip((seconds - time) / 0.7, 0, 1)
-    return (sound / np.abs(sound).max() * 0.7).astype(np.float32)
+    result: NDArray[np.float32] = (sound / np.abs(sound).max() * 0.7).astype(np.float32)
+    return result

@@ -1,7 +1,8 @@
 """A path tracer: direct light from panels, one bounce of diffuse light, one mirror bounce for glazes.
 
-It renders by tiles on one core and gives the same picture every time. What the camera sees is kept apart by kind
-(diffuse light, reflections, colour, normals, depth), because the smoothing afterwards needs to know edges from noise.
+It renders by tiles on one core and gives the same picture every time. What the camera sees is kept apart by
+kind (diffuse light, reflections, colour, normals, depth), because the smoothing afterwards has to tell edges
+from noise.
 """
 
 from collections.abc import Callable
@@ -15,7 +16,10 @@ from data.studio.light import Camera, Panel, Triple, row3
 
 # Irrational strides: with them the n-th samples of a pixel spread evenly in every dimension.
 _STRIDES = np.sqrt(np.array([2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47], dtype=float)) % 1
-_ACROSS = np.sqrt(np.array([53, 59, 61, 67, 71, 73, 79, 83, 89, 97, 101, 103, 107, 109, 113], dtype=float))[:, None] % 1
+_ACROSS = (
+    np.sqrt(np.array([53, 59, 61, 67, 71, 73, 79, 83, 89, 97, 101, 103, 107, 109, 113], dtype=float))[:, None]
+    % 1
+)
 _DOWN = np.cbrt(np.array([2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47], dtype=float))[:, None] % 1
 _SWEEP = -1
 _NOTHING = -2
@@ -107,7 +111,7 @@ class Scene:
         return result
 
     def direct(self, p: Array, n: Array, pick: Array, a: Array, b: Array) -> Array:
-        """Light that reaches points straight from one panel, chosen by ``pick`` (0..1), divided by its chance."""
+        """Light that reaches points straight from one panel, chosen by ``pick`` (0..1), over its chance."""
         # By the root of their power: faint lamps chosen rarely would sparkle.
         chances = np.sqrt([panel.power for panel in self.panels])
         share = np.cumsum(chances)
@@ -158,11 +162,12 @@ def _towards(n: Array, u: Array, v: Array) -> Array:
     tangent = np.stack([1 + sign * n[0] * n[0] * k, sign * xy, -sign * n[0]])
     other = np.stack([xy, sign + n[1] * n[1] * k, -n[1]])
     radius, angle = np.sqrt(u), v * np.float32(2 * np.pi)
-    return (
+    result: Array = (
         tangent * (radius * np.cos(angle))
         + other * (radius * np.sin(angle))
         + n * np.sqrt(np.maximum(1 - u, 0))
     )
+    return result
 
 
 @dataclass
@@ -189,18 +194,30 @@ def render(scene: Scene, width: int, height: int, samples: int, seed: int = 1) -
     for start in range(0, pixels, _TILE):
         index = np.arange(start, min(start + _TILE, pixels))
         column, line = (index % width).astype(np.float32), (index // width).astype(np.float32)
-        # Neighbours, too, sample evenly among each other: what smoothing averages is then nearly free of noise.
+        # Neighbours sample evenly among each other: their average is then nearly free of noise.
         offsets = ((index % width) * _ACROSS + (index // width) * _DOWN + phases) % 1
         offsets = offsets.astype(np.float32)
-        # Edges and their blur are sampled alike in every pixel: a regular error is smooth, a random one is grain.
+        # Edges are sampled alike in every pixel: a regular error is smooth, a random one is grain.
         offsets[0:4] = 0.5
         for number in range(samples):
             dice = [(offsets[k] + np.float32(number * _STRIDES[k] % 1)) % 1 for k in range(len(_STRIDES))]
             # A tent filter, one pixel wide to each side, anti-aliases without a second pass.
-            x = column + 0.5 + np.where(dice[0] < 0.5, np.sqrt(2 * dice[0]) - 1, 1 - np.sqrt(2 - 2 * dice[0])) * 0.8
-            y = line + 0.5 + np.where(dice[1] < 0.5, np.sqrt(2 * dice[1]) - 1, 1 - np.sqrt(2 - 2 * dice[1])) * 0.8
+            x = (
+                column
+                + 0.5
+                + np.where(dice[0] < 0.5, np.sqrt(2 * dice[0]) - 1, 1 - np.sqrt(2 - 2 * dice[0])) * 0.8
+            )
+            y = (
+                line
+                + 0.5
+                + np.where(dice[1] < 0.5, np.sqrt(2 * dice[1]) - 1, 1 - np.sqrt(2 - 2 * dice[1])) * 0.8
+            )
             o, d = scene.camera.rays(
-                x * np.float32(2 / width) - 1, y * np.float32(2 / height) - 1, dice[2], dice[3], width / height
+                x * np.float32(2 / width) - 1,
+                y * np.float32(2 / height) - 1,
+                dice[2],
+                dice[3],
+                width / height,
             )
             one = _sample(scene, o, d, dice)
             here = total[:, start : start + index.size]

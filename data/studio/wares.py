@@ -33,13 +33,16 @@ def mug(place: Triple, angle: float, glaze: Glaze) -> list[Body]:
         [(4.04, 9.42), (3.95, 8), (3.95, 5.5), (3.8, 3), (3.2, 1.1), (1.5, 0.7), (0, 0.65)],
     )
     ear = strap(
-        curve([(4.1, 7.9), (5.2, 8.3), (6.5, 7.75), (6.95, 6.0), (6.35, 4.3), (5.1, 3.1), (3.95, 2.6)]), 0.36, 0.62, 0.3
+        curve([(4.1, 7.9), (5.2, 8.3), (6.5, 7.75), (6.95, 6.0), (6.35, 4.3), (5.1, 3.1), (3.95, 2.6)]),
+        0.36,
+        0.62,
+        0.3,
     )
 
     def distance(p: Array) -> Array:
         return blend(wall(p), ear(p), 0.7)
 
-    mark = PressedMark(2.7, 2.7, 6.75, 4.3, 62)
+    mark = PressedMark(2.7, 6.75, 4.3, 62)
     look = glazed(glaze, 4.4, 9.4, mark)
     rotation = turn(-angle)
     return [
@@ -64,28 +67,46 @@ def cup(place: Triple, glaze: Glaze, dip: float, tilt: float = 0.0) -> Body:
 def server(place: Triple, angle: float, glaze: Glaze) -> Body:
     """The coffee server: a round belly under a narrow neck, with a handle."""
     wall = _vessel(
-        [(0, 0), (4.3, 0), (5.0, 0.15), (5.75, 1.2), (6.1, 3.6), (5.7, 6.4), (4.4, 8.9), (3.55, 10.4), (3.6, 11.6)],
+        [
+            (0, 0),
+            (4.3, 0),
+            (5.0, 0.15),
+            (5.75, 1.2),
+            (6.1, 3.6),
+            (5.7, 6.4),
+            (4.4, 8.9),
+            (3.55, 10.4),
+            (3.6, 11.6),
+        ],
         [(3.25, 11.6), (3.2, 10.4), (4.05, 8.8), (5.35, 6.3), (5.7, 3.6), (5.0, 1.2), (2.5, 0.7), (0, 0.65)],
     )
     ear = strap(
-        curve([(3.5, 10.6), (5.0, 11.2), (7.0, 10.6), (8.3, 8.6), (8.3, 6.2), (7.2, 4.3), (5.7, 3.4)]), 0.38, 0.75, 0.32
+        curve([(3.5, 10.6), (5.0, 11.2), (7.0, 10.6), (8.3, 8.6), (8.3, 6.2), (7.2, 4.3), (5.7, 3.4)]),
+        0.38,
+        0.75,
+        0.32,
     )
 
     def distance(p: Array) -> Array:
         return blend(wall(p), ear(p), 0.8)
 
-    look = glazed(glaze, 6.2, 11.6, PressedMark(3.2, 3.2, 3.4, 6.1, 72))
+    look = glazed(glaze, 6.2, 11.6, PressedMark(3.2, 3.4, 6.1, 72))
     return Body(distance, (-6.4, -0.1, -6.4), (9.0, 12.0, 6.4), look, place, turn(-angle))
 
 
 def dripper(place: Triple, glaze: Glaze) -> list[Body]:
     """The pour-over cone on its saucer, with a paper filter."""
     wall = _vessel(
-        [(1.2, -0.6), (2.6, -0.6), (2.7, 0.0), (5.0, 0.05), (5.35, 0.3), (5.0, 0.58), (3.0, 0.75), (3.2, 1.6), (4.6, 4.2),
-         (5.9, 6.6), (6.35, 7.5)],
+        [(1.2, -0.6), (2.6, -0.6), (2.7, 0.0), (5.0, 0.05), (5.35, 0.3), (5.0, 0.58), (3.0, 0.75), (3.2, 1.6),
+         (4.6, 4.2), (5.9, 6.6), (6.35, 7.5)],
         [(6.08, 7.62), (5.6, 6.7), (4.2, 4.2), (2.4, 1.0), (1.5, 0.2)],
     )  # fmt: skip
-    ear = strap(curve([(4.4, 4.4), (6.0, 4.9), (7.5, 4.6), (7.9, 3.3), (6.9, 1.9), (5.4, 0.9), (4.6, 0.4)]), 0.34, 0.6, 0.28)
+    ear = strap(
+        curve([(4.4, 4.4), (6.0, 4.9), (7.5, 4.6), (7.9, 3.3), (6.9, 1.9), (5.4, 0.9), (4.6, 0.4)]),
+        0.34,
+        0.6,
+        0.28,
+    )
     sheet = revolved(np.array([(6.55, 9.0), (6.62, 9.0), (2.3, 1.2), (2.2, 1.2)]), 0.03)
 
     def distance(p: Array) -> Array:
@@ -116,7 +137,7 @@ def canister(place: Triple, glaze: Glaze) -> list[Body]:
         ]),
         0.03,
     )  # fmt: skip
-    look = glazed(glaze, 7.6, 12.1, PressedMark(4.4, 4.4, 4.6, 5.5, 100))
+    look = glazed(glaze, 7.6, 12.1, PressedMark(4.4, 4.6, 5.5, 100))
     return [
         Body(wall, (-5.8, -0.1, -5.8), (5.8, 12.4, 5.8), look, place),
         Body(lid, (-5.8, 11.9, -5.8), (5.8, 15.8, 5.8), wood("c99b68", "8a5a33"), place, turn(25)),
@@ -129,7 +150,8 @@ def _bean(p: Array) -> Array:
     bent = np.stack([p[0], p[1], p[2] - np.sin(p[0] * 5) * np.float32(0.04)])
     crease = np.sqrt((bent[1] - 0.36) ** 2 + bent[2] ** 2) - np.float32(0.10)
     flattened = np.maximum(whole, p[1] - np.float32(0.25))
-    return np.maximum(flattened, -crease) - np.float32(0.02)
+    result: Array = np.maximum(flattened, -crease) - np.float32(0.02)
+    return result
 
 
 def beans(spots: list[tuple[float, float]], level: float, seed: int) -> list[Body]:
@@ -140,11 +162,15 @@ def beans(spots: list[tuple[float, float]], level: float, seed: int) -> list[Bod
     for x, z in spots:
         rolled = turn(float(rng.choice([0, 0, 180]) + rng.uniform(-30, 30)), "x")
         rotation = turn(float(rng.uniform(0, 360))) @ rolled
-        result.append(Body(_bean, (-0.7, -0.45, -0.55), (0.7, 0.45, 0.55), look, (x, level + 0.36, z), rotation))
+        result.append(
+            Body(_bean, (-0.7, -0.45, -0.55), (0.7, 0.45, 0.55), look, (x, level + 0.36, z), rotation)
+        )
     return result
 
 
-def scattered(count: int, centre: tuple[float, float], spread: tuple[float, float], seed: int) -> list[tuple[float, float]]:
+def scattered(
+    count: int, centre: tuple[float, float], spread: tuple[float, float], seed: int
+) -> list[tuple[float, float]]:
     """Spots that keep a bean's length between each other."""
     rng = np.random.default_rng(seed)
     spots: list[tuple[float, float]] = []
@@ -160,7 +186,12 @@ def board(place: Triple, half: Triple, angle: float, light: str = "d3aa78", dark
     centre = (place[0], place[1] - half[1], place[2])
     low, high = tuple(-h - 0.05 for h in half), tuple(h + 0.05 for h in half)
     return Body(
-        box(half, 0.25), (low[0], low[1], low[2]), (high[0], high[1], high[2]), wood(light, dark), centre, turn(angle)
+        box(half, 0.25),
+        (low[0], low[1], low[2]),
+        (high[0], high[1], high[2]),
+        wood(light, dark),
+        centre,
+        turn(angle),
     )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from simulator.rendering import clips, compositions, pictures
 from simulator.rendering.encoding import encode_picture
 from simulator.rendering.marking import mark_picture
-from simulator.rendering.sizes import AUTO, nearest_aspect_ratio, picture_size
+from simulator.rendering.sizes import AUTO, enlarged, nearest_aspect_ratio, picture_size, working_size
 from simulator.rendering.sources import read_picture
 from simulator.rendering.styles import look_for, variation_for
 
@@ -24,8 +24,8 @@ def render_edit(
     source = read_picture(image, "the image")
     size = picture_size(_resolve(aspect_ratio, source.size), resolution)
     variation = variation_for(prompt, number)
-    edited = pictures.edit_picture(source, size, look_for(prompt, variation), variation)
-    return encode_picture(mark_picture(edited), output_format)
+    edited = pictures.edit_picture(source, working_size(size), look_for(prompt, variation), variation)
+    return encode_picture(mark_picture(enlarged(edited, size)), output_format)
 
 
 def render_composition(
@@ -43,8 +43,8 @@ def render_composition(
     sources = [read_picture(data, f"image {place}") for place, data in enumerate(images, start=1)]
     size = picture_size(_resolve(aspect_ratio, sources[0].size), resolution)
     variation = variation_for(prompt, number)
-    composed = compositions.compose(sources, size, look_for(prompt, variation), variation)
-    return encode_picture(mark_picture(composed), output_format)
+    composed = compositions.compose(sources, working_size(size), look_for(prompt, variation), variation)
+    return encode_picture(mark_picture(enlarged(composed, size)), output_format)
 
 
 def render_video_edit(

@@ -83,7 +83,8 @@ def _surroundings(sharp: Image.Image, size: tuple[int, int]) -> Image.Image:
         (0, 0),
     )
     mirrored = Image.fromarray(np.pad(small, padding, mode="symmetric"))
-    blurred = mirrored.filter(ImageFilter.GaussianBlur(max(small_size) / 40))
+    # The wider the margin, the softer: a mirrored face must not be one.
+    blurred = mirrored.filter(ImageFilter.GaussianBlur(4 + max(missing) / 10))
     return blurred.resize(size, Image.Resampling.BICUBIC)
 
 

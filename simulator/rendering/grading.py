@@ -83,9 +83,13 @@ def graded(picture: Image.Image, look: Look) -> Image.Image:
     return _through_table(picture, lambda rgb: _grade(look, rgb))
 
 
-def dyed(picture: Image.Image, colour: Colour) -> Image.Image:
-    """The RGB picture with every coloured thing in one colour; light and shade stay."""
+def dyed(picture: Image.Image, colour: Colour, surroundings: Levels) -> Image.Image:
+    """The RGB picture with everything of another hue than its surroundings (RGB in 0…1) in one colour.
+
+    Light and shade stay, and so does what has no hue of its own: porcelain, metal, highlights.
+    """
     target_luma, target_blue, target_red = BT601.to_planes(np.asarray(colour, dtype=np.float32) / 255)
+    _, around_blue, around_red = BT601.to_planes(surroundings)
     # Moves the middle of the tones towards the colour's own brightness, leaving black and white in place.
     middle = min(max(0.11 + 0.75 * float(target_luma), 0.1), 0.9)
     exponent = math.log(middle) / math.log(0.4)
@@ -95,8 +99,8 @@ def dyed(picture: Image.Image, colour: Colour) -> Image.Image:
         shaded = luma**exponent
         body = 1.15 * np.clip(5 * shaded * (1 - shaded), 0, 1)
         changed = BT601.to_rgb(shaded, target_blue * body, target_red * body)
-        # What has no colour of its own (porcelain, metal, light) takes on none.
-        own = np.clip((np.hypot(blue, red) - 0.03) / 0.09, 0, 1)[..., None]
+        distance = np.minimum(np.hypot(blue - around_blue, red - around_red), 1.6 * np.hypot(blue, red))
+        own = np.clip((distance - 0.055) / 0.04, 0, 1)[..., None]
         return np.asarray(rgb + (changed - rgb) * own, dtype=np.float32)
 
     return _through_table(picture, dye)

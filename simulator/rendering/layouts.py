@@ -118,7 +118,7 @@ def _score(boxes: Sequence[tuple[float, float, float, float]], area: tuple[float
         return 0.0
     covered = sum(areas) / (area[0] * area[1])
     smallest = min(1.0, min(areas[1:]) / (0.35 * sum(areas[1:]) / len(areas[1:])))
-    room = min(1.0, min(areas) / (0.4 * area[0] * area[1] / len(areas)))
+    room = min(1.0, min(areas) / (0.6 * area[0] * area[1] / len(areas)))
     leads = min(1.0, areas[0] / (1.3 * max(areas[1:])))
     crowded = min(1.0, (2.2 / len(areas) + 0.3) * sum(areas) / areas[0])  # many others need their share
     return covered * smallest * room * leads * crowded

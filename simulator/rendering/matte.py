@@ -13,10 +13,12 @@ from PIL import Image, ImageDraw, ImageFilter
 from simulator.rendering.grading import BT601
 from simulator.rendering.textures import Levels, as_mask, bounded, grid
 
-_LONGEST = 288
+_LONGEST = 360
 _CLUSTERS = 6
-_LEAST_AREA, _LARGEST_AREA = 0.05, 0.7
-_LARGEST_RIM_SHARE = 0.3
+_EDGE = 0.055  # of the range from black to white
+_LEAST_AREA, _LARGEST_AREA = 0.04, 0.65
+_LARGEST_RIM_SHARE = 0.12
+_LEAST_MIDDLE = 0.2
 
 
 @dataclass(frozen=True)
@@ -31,30 +33,38 @@ def matte_for(picture: Image.Image) -> Matte:
     """The subject of an RGB picture."""
     small = picture.resize(bounded(picture.size, _LONGEST), Image.Resampling.BOX)
     rgb = np.asarray(small, dtype=np.float32) / 255
-    rough = _unlike_the_rim(rgb)
-    subject = _closed(rough)
+    luma = BT601.to_planes(rgb)[0]
+    subject = _closed(_unlike_the_rim(rgb) | (_steepness(luma) > _EDGE))
     if not _believable(subject):
         return Matte(oval_mask(picture.size), cut_out=False)
-    edges = _guided(BT601.to_planes(rgb)[0], subject.astype(np.float32), radius=4, softness=2e-3)
-    crisp = np.clip((edges - 0.25) / 0.5, 0, 1)
+    edges = _guided(luma, subject.astype(np.float32), radius=3, softness=1e-3)
+    crisp = np.clip((edges - 0.3) / 0.5, 0, 1)
     return Matte(as_mask(crisp).resize(picture.size, Image.Resampling.BICUBIC), cut_out=True)
 
 
+def _steepness(luma: Levels) -> Levels:
+    """How much brightness changes from one pixel to the next but one."""
+    across, down = np.zeros_like(luma), np.zeros_like(luma)
+    across[:, 1:-1] = luma[:, 2:] - luma[:, :-2]
+    down[1:-1] = luma[2:] - luma[:-2]
+    return np.hypot(across, down)
+
+
 def _unlike_the_rim(rgb: Levels) -> NDArray[np.bool_]:
-    """Pixels whose colour is far from every colour of the rim nearby."""
+    """Pixels far in colour from all of the rim, less its lower edge, on which subjects often stand."""
     luma, blue, red = BT601.to_planes(rgb)
     height, width = luma.shape
     horizontal, vertical = grid((width, height))
     features = np.stack([luma, 2.2 * blue, 2.2 * red, 0.16 * horizontal, 0.16 * vertical], axis=-1)
     depth = max(2, round(min(width, height) * 0.04))
     rim = np.ones((height, width), dtype=bool)
-    rim[depth:-depth, depth:-depth] = False
+    rim[depth:, depth:-depth] = False
     centres = _cluster(features[rim])
     distance = np.full((height, width), np.inf, dtype=np.float32)
     for centre in centres:
         distance = np.minimum(distance, np.sqrt(((features - centre) ** 2).sum(axis=-1)))
-    usual = float(np.quantile(distance[rim], 0.92))
-    return np.asarray(distance > max(_otsu(distance), 1.15 * usual))
+    usual = float(np.quantile(distance[rim], 0.95))
+    return np.asarray(distance > max(0.6 * _otsu(distance), 1.3 * usual))
 
 
 def _cluster(samples: Levels) -> Levels:
@@ -83,15 +93,16 @@ def _otsu(values: Levels) -> float:
 
 
 def _closed(rough: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Without specks and holes: only what the rim's colour reaches from the rim is surroundings."""
-    smooth = (
-        as_mask(rough.astype(np.float32)).filter(ImageFilter.MedianFilter(5)).filter(ImageFilter.MaxFilter(5))
+    """Without specks, and without holes: what the picture's corner does not reach belongs to the subject."""
+    joined = (
+        as_mask(rough.astype(np.float32)).filter(ImageFilter.MaxFilter(9)).filter(ImageFilter.MinFilter(9))
     )
-    levels = np.pad(np.asarray(smooth), 1)
-    plate = Image.fromarray(levels)
+    plate = Image.new("L", (joined.width + 2, joined.height + 1), 0)
+    plate.paste(joined, (1, 1))
     ImageDraw.floodfill(plate, (0, 0), 128)
-    filled = Image.fromarray(((np.asarray(plate) != 128) * 255).astype(np.uint8)[1:-1, 1:-1])
-    opened = filled.filter(ImageFilter.MinFilter(7)).filter(ImageFilter.MaxFilter(5))
+    filled = plate.crop((1, 1, joined.width + 1, joined.height + 1)).point(lambda level: 255 * (level != 128))
+    # Opened, and a little smaller than found: a rim of the old surroundings shows more than a missing pixel.
+    opened = filled.filter(ImageFilter.MinFilter(9)).filter(ImageFilter.MaxFilter(5))
     return np.asarray(opened) > 127
 
 
@@ -105,7 +116,7 @@ def _believable(subject: NDArray[np.bool_]) -> bool:
     return (
         _LEAST_AREA <= area <= _LARGEST_AREA
         and float(rim.mean()) < _LARGEST_RIM_SHARE
-        and float(middle.mean()) > 0.5
+        and float(middle.mean()) > _LEAST_MIDDLE
     )
 
 

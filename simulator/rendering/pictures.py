@@ -52,7 +52,9 @@ def _recoloured(picture: Image.Image, matte: Matte, look: Look) -> Image.Image:
     if look.recolour is None:
         return picture
     mask = matte.mask if matte.cut_out else matte.mask.point(lambda level: level * 0.92)
-    return Image.composite(dyed(picture, look.recolour), picture, mask)
+    rim = np.asarray(picture.resize((16, 16), Image.Resampling.BOX), dtype=np.float32)
+    surroundings = np.concatenate([rim[0], rim[:, 0], rim[:, -1]]).mean(axis=0)
+    return Image.composite(dyed(picture, look.recolour, surroundings / 255), picture, mask)
 
 
 def _surrounded(picture: Image.Image, matte: Matte, look: Look, variation: Variation) -> Image.Image:
@@ -72,9 +74,9 @@ def _surrounded(picture: Image.Image, matte: Matte, look: Look, variation: Varia
 
 def _with_contact_shadow(scene: Image.Image, mask: Image.Image) -> Image.Image:
     small = mask.resize(bounded(mask.size, 360), Image.Resampling.BOX)
-    shadow = ImageChops.offset(small, 0, round(small.height * 0.02)).filter(
-        ImageFilter.GaussianBlur(min(small.size) * 0.035)
-    )
+    dropped = Image.new("L", small.size, 0)
+    dropped.paste(small, (0, round(small.height * 0.02)))
+    shadow = dropped.filter(ImageFilter.GaussianBlur(min(small.size) * 0.035))
     shadow = shadow.point(lambda level: level * 0.55).resize(scene.size, Image.Resampling.BICUBIC)
     return Image.composite(Image.new("RGB", scene.size, (14, 12, 16)), scene, shadow)
 

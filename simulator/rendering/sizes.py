@@ -2,6 +2,8 @@
 
 import math
 
+from PIL import Image
+
 AUTO = "auto"
 
 _SIDES_AT_1K = {
@@ -14,6 +16,7 @@ _SIDES_AT_1K = {
     "9:16": (768, 1360),
     "21:9": (1552, 656),
 }
+_LONGEST_WORKED = 3104
 _FACTORS = {"1k": 1, "2k": 2, "4k": 4}
 
 
@@ -25,6 +28,16 @@ def picture_size(aspect_ratio: str, resolution: str) -> tuple[int, int]:
         raise ValueError(f"resolution {resolution!r} is not one of {', '.join(_FACTORS)}")
     width, height = _SIDES_AT_1K[aspect_ratio]
     return width * _FACTORS[resolution], height * _FACTORS[resolution]
+
+
+def working_size(size: tuple[int, int]) -> tuple[int, int]:
+    """The sides to work at: 4k is worked out at 2k and enlarged, which saves most of the time it would take."""
+    return size if max(size) <= _LONGEST_WORKED else (size[0] // 2, size[1] // 2)
+
+
+def enlarged(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """The picture at ``size``; itself where it has that already."""
+    return picture if picture.size == size else picture.resize(size, Image.Resampling.BICUBIC)
 
 
 def nearest_aspect_ratio(width: int, height: int) -> str:

@@ -128,7 +128,7 @@ def _within_reason(look: Look, variation: Variation) -> Look:
     adjusted["bloom"] = clamp(look.bloom, 0.0, 0.6)
     if look.glow is None:
         adjusted["glow"] = variation.accent
-    adjusted["glow_strength"] = clamp(max(look.glow_strength, 0.22), 0.0, 0.75)
+    adjusted["glow_strength"] = clamp(max(look.glow_strength, 0.22), 0.0, 0.6)
     return Look(**adjusted)
 
 

@@ -1,0 +1,181 @@
+"""The cap holds at every instant, at any concurrency, and what it refuses changes nothing."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from ledger_support import HandClock, Worker, asset_named, work_named
+
+from blocks.ledger import AttemptState, CapReached, IllegalTransition, LeaseLost, Ledger, RunMoney
+
+pytest_plugins = ("ledger_fixtures",)
+
+
+def test_what_counts_against_the_cap(ledger: Ledger) -> None:
+    worker = Worker.of(ledger, budget=100)
+    first, second, third = (work_named(name) for name in ("first", "second", "third"))
+    for work in (first, second, third):
+        worker.claim(work)
+    one = worker.reserve(first, worst_case=60)
+    with pytest.raises(CapReached) as refused:
+        worker.reserve(second, worst_case=41)
+    error = refused.value
+    assert (error.cap, error.charged, error.reserved, error.wanted, error.per_day) == (100, 0, 60, 41, False)
+    assert "$0.0001" in str(error)
+    assert ledger.attempts() == [one]
+    two = worker.reserve(second, worst_case=40)
+    assert ledger.run_money(worker.run_id) == RunMoney(charged=0, reserved=100)
+    # The charge takes the reservation's place.
+    worker.intend(one)
+    ledger.submitted(one.id, "one")
+    ledger.settle(one.id, charged=45, run_id=worker.run_id)
+    assert ledger.run_money(worker.run_id) == RunMoney(charged=45, reserved=40)
+    # A failed prediction counts until the service's books say what it cost.
+    ledger.failed(one.id, code="1403", message="failed", run_id=worker.run_id)
+    ledger.settle(one.id, charged=45, refunded=45, run_id=worker.run_id)
+    assert ledger.run_money(worker.run_id) == RunMoney(charged=0, reserved=40)
+    worker.reserve(third, worst_case=60)
+    ledger.withdrawn(two.id, "not needed")
+    assert ledger.run_money(worker.run_id) == RunMoney(charged=0, reserved=60)
+
+
+def test_failed_and_held_attempts_hold_their_reservation(ledger: Ledger) -> None:
+    worker = Worker.of(ledger)
+    worker.bring(work_named("failed"), AttemptState.FAILED)
+    worker.bring(work_named("held"), AttemptState.HELD)
+    worker.bring(work_named("unknown"), AttemptState.UNKNOWN)
+    assert ledger.run_money(worker.run_id) == RunMoney(charged=0, reserved=84_000)
+
+
+def test_without_a_lease_nothing_is_reserved(ledger: Ledger) -> None:
+    worker = Worker.of(ledger)
+    work = work_named("mug")
+    worker.claim(work)
+    ledger.release(work.key, worker.owner)
+    with pytest.raises(LeaseLost):
+        worker.reserve(work)
+    worker.bring(work_named("stored"), AttemptState.STORED)
+    with pytest.raises(LeaseLost):
+        worker.reserve(work_named("stored"))
+    assert [row.generation_key for row in ledger.attempts()] == [work_named("stored").key]
+
+
+def test_what_was_sent_moves_to_the_run_that_resumes_it_and_what_was_not_must_fit(ledger: Ledger) -> None:
+    earlier = Worker.of(ledger)
+    sent = earlier.bring(work_named("sent"), AttemptState.SUBMITTED)
+    unsent = earlier.bring(work_named("unsent"), AttemptState.RESERVED)
+    ledger.leave(earlier.owner)
+    later = Worker.of(ledger, budget=30_000)
+    later.claim(work_named("sent"))
+    later.claim(work_named("unsent"))
+    later.resume(sent)
+    assert ledger.run_money(later.run_id) == RunMoney(charged=0, reserved=28_000)
+    with pytest.raises(CapReached):
+        later.resume(unsent)
+    assert ledger.attempt(unsent.id) == unsent
+    assert ledger.run_money(earlier.run_id) == RunMoney(charged=0, reserved=28_000)
+
+
+def test_resuming_in_the_same_run_does_not_count_twice(ledger: Ledger) -> None:
+    worker = Worker.of(ledger, budget=28_000)
+    work = work_named("mug")
+    attempt = worker.bring(work, AttemptState.RESERVED)
+    ledger.release(work.key, worker.owner)
+    worker.claim(work)
+    assert worker.resume(attempt).state is AttemptState.RESERVED
+    assert worker.intend(attempt).state is AttemptState.INTENT
+
+
+def test_nothing_is_sent_by_a_run_that_came_to_be_over_its_cap(ledger: Ledger) -> None:
+    earlier = Worker.of(ledger)
+    sent = earlier.bring(work_named("sent"), AttemptState.UNKNOWN)
+    ledger.leave(earlier.owner)
+    later = Worker.of(ledger, budget=50_000)
+    reserved = later.bring(work_named("new"), AttemptState.RESERVED)
+    later.claim(work_named("sent"))
+    later.resume(sent)  # 56,000 by now
+    with pytest.raises(CapReached, match="more than that already"):
+        later.intend(reserved)
+    assert ledger.attempt(reserved.id).state is AttemptState.RESERVED
+    with pytest.raises(IllegalTransition):
+        later.intend(sent)
+
+
+def test_a_cap_a_day_spans_runs_and_ends_at_midnight(ledger_url: str) -> None:
+    clock = HandClock()
+    with Ledger.open(ledger_url, clock=clock) as ledger:
+        first, second = Worker.of(ledger), Worker.of(ledger)
+
+        def reserve(worker: Worker, name: str) -> None:
+            worker.claim(work_named(name))
+            ledger.reserve(
+                work_named(name).key,
+                run_id=worker.run_id,
+                owner=worker.owner,
+                estimated=60,
+                worst_case=60,
+                day_cap=100,
+            )
+
+        reserve(first, "one")
+        with pytest.raises(CapReached, match="a day") as refused:
+            reserve(second, "two")
+        assert (refused.value.per_day, refused.value.reserved) == (True, 60)
+        clock.forward(12 * 3600)
+        reserve(second, "three")
+
+
+@settings(
+    max_examples=5,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    derandomize=True,
+)
+@given(
+    prices=st.lists(st.integers(0, 50), min_size=1, max_size=200),
+    cap=st.integers(0, 1_000),
+    fates=st.randoms(use_true_random=False),
+)
+def test_many_at_once_never_pass_the_cap(ledger: Ledger, prices: list[int], cap: int, fates: object) -> None:
+    worker = Worker.of(ledger, budget=cap)
+    seen: list[int] = []
+    prefix = worker.run_id
+    lots = [fates.random() for _ in prices]  # type: ignore[attr-defined]  # hypothesis' own random.Random
+    lock = threading.Lock()
+
+    def look() -> None:
+        money = ledger.run_money(worker.run_id)
+        with lock:
+            seen.append(money.charged + money.reserved)
+
+    def make(number: int) -> bool:
+        work = work_named(f"{prefix} {number}")
+        worker.claim(work)
+        try:
+            attempt = worker.reserve(work, worst_case=prices[number])
+        except CapReached:
+            return False
+        look()
+        if lots[number] < 0.3:
+            ledger.withdrawn(attempt.id, "changed its mind")
+        elif lots[number] < 0.6:
+            worker.intend(attempt)
+            ledger.submitted(attempt.id, work.key)
+            ledger.settle(attempt.id, charged=prices[number] // 2, run_id=worker.run_id)
+            ledger.completed(attempt.id, outputs=["https://cdn.example.org/1.png"])
+            ledger.stored(attempt.id, [asset_named("same")], run_id=worker.run_id)
+        look()
+        return True
+
+    with ThreadPoolExecutor(min(16, len(prices))) as pool:
+        made = list(pool.map(make, range(len(prices))))
+    assert max(seen, default=0) <= cap
+    total = sum(
+        row.charged if row.charged is not None else row.reserved
+        for row in ledger.attempts(run_id=worker.run_id)
+    )
+    assert total <= cap
+    if sum(prices) <= cap:
+        assert all(made)
