@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from blocks.errors import InvalidInput
-from blocks.media import inspect_picture
+from blocks.media import inspect_clip, inspect_picture
 from blocks.media_preparation import picture_is_acceptable, prepare_picture
 from tasks.work import StageWork, WorkInput
 from tasks.workbench import Workbench
@@ -56,15 +56,9 @@ def _as_sent(path: Path, item: WorkInput) -> tuple[bytes | Path, str]:
             f"{item.source} changed while the campaign was running; nothing was sent with it. Run the command again."
         )
     if item.role == "video":
-        return path, "video/quicktime" if _is_quicktime(path) else "video/mp4"
+        return path, inspect_clip(path).media_type
     facts = inspect_picture(path)
     if picture_is_acceptable(path, facts):
         return path, facts.media_type
     prepared = prepare_picture(path)
     return prepared.content, prepared.media_type
-
-
-def _is_quicktime(path: Path) -> bool:
-    with path.open("rb") as file:
-        head = file.read(12)
-    return head[4:8] == b"ftyp" and head[8:12] == b"qt  "

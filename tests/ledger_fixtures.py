@@ -45,27 +45,13 @@ def postgresql() -> Iterator[Path]:
     if account:
         shutil.chown(folder, "postgres", "postgres")
     data = folder / "data"
-    make = [
-        programs / "initdb",
-        "-D",
-        data,
-        "-U",
-        "postgres",
-        "-A",
-        "trust",
-        "--no-sync",
-        "-E",
-        "UTF8",
-        "--locale=C",
-    ]
+    make = f"{programs}/initdb -D {data} -U postgres -A trust --no-sync -E UTF8 --locale=C".split()
     made = subprocess.run(make, capture_output=True, text=True, check=False, cwd=folder, **account)
     if made.returncode != 0:
         pytest.fail(f"initdb failed: {made.stderr}")
-    options = ["-k", folder, "-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=60"]
+    start = f"{programs}/postgres -D {data} -k {folder} -c listen_addresses= -c fsync=off".split()
     with (folder / "log").open("wb") as log:
-        server = subprocess.Popen(
-            [programs / "postgres", "-D", data, *options], stderr=log, cwd=folder, **account
-        )
+        server = subprocess.Popen(start, stderr=log, cwd=folder, **account)
     try:
         _wait_for(folder, server)
         yield folder
@@ -75,7 +61,7 @@ def postgresql() -> Iterator[Path]:
         shutil.rmtree(folder)
 
 
-def _wait_for(folder: Path, server: "subprocess.Popen[bytes]") -> None:
+def _wait_for(folder: Path, server: "subprocess.Popen[Any]") -> None:
     ends = time.monotonic() + STARTS_WITHIN_SECONDS
     while True:
         try:

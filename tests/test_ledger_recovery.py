@@ -92,12 +92,7 @@ def test_decisions_are_applied_all_or_none(worker: Worker) -> None:
     ]
     for error, decision in wrong:
         with pytest.raises(error):
-            worker.ledger.decide(
-                SERVICE,
-                MODEL,
-                [],
-                lambda _rows, _known, wrong=decision: [Adopt(first.id, "new", None), wrong],
-            )
+            worker.ledger.decide(SERVICE, MODEL, [], says(Adopt(first.id, "new", None), decision))
         assert worker.ledger.attempt(first.id) == first
         assert worker.ledger.attempt(second.id) == second
 

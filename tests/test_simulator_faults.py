@@ -3,7 +3,6 @@
 import io
 import time
 from collections.abc import Iterator
-from contextlib import closing
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, get_args
@@ -13,21 +12,10 @@ import pytest
 from PIL import Image
 from simulator_support import Simulator, eventually, picture, simulator_thread
 
-from simulator.books import Books
 from simulator.catalogue import IMAGE_COMPOSITION, IMAGE_EDIT
-from simulator.faults import Rule, load_faults
-from simulator.rules import RuleBook, Subject
+from simulator.faults import Rule
 
 SUBMIT = f"/api/v3/{IMAGE_EDIT}"
-PATHS = {
-    "submit": ("POST", SUBMIT),
-    "history": ("POST", "/api/v3/predictions"),
-    "upload": ("POST", "/api/v3/media/uploads"),
-    "put": ("PUT", "/files/incoming/unknown"),
-    "balance": ("GET", "/api/v3/balance"),
-    "price": ("POST", "/api/v3/model/price"),
-    "billings": ("POST", "/api/v3/billings/search"),
-}
 
 
 def on_submit(word: str, **action: Any) -> dict[str, Any]:
@@ -343,60 +331,8 @@ def test_a_download_that_comes_at_the_second_time(simulator: Simulator, picture_
     assert [httpx.get(url, trust_env=False).status_code for _ in range(2)] == [404, 200]
 
 
-@pytest.mark.parametrize("on", list(PATHS))
-def test_every_kind_of_call_can_fail(tmp_path: Path, on: str) -> None:
-    rule = {"on": on, "nth": [1], "do": "http_status", "status": 418}
-    with simulator_thread(tmp_path, faults={"rules": [rule]}) as running:
-        first, second = (running.http.request(*PATHS[on], json={}) for _ in range(2))
-        assert first.status_code == 418
-        assert second.status_code != 418
-
-
 def test_every_action_is_tested_here() -> None:
     actions = [get_args(each.model_fields["do"].annotation)[0] for each in get_args(get_args(Rule)[0])]
     text = Path(__file__).read_text()
     assert len(actions) == 20
     assert [name for name in actions if f'do="{name}"' not in text and f'"{name}"' not in text] == []
-
-
-def fired(home: Path, rule: dict[str, Any], calls: int) -> list[int]:
-    """Numbers of the calls on which a rule fires, counted with what the books in ``home`` have counted
-    before.
-    """
-    subject = Subject("submit", IMAGE_EDIT, "a prompt")
-    with closing(Books.open(home)) as books:
-        book = RuleBook(load_faults({"rules": [rule]}), books.journal)
-        return [number for number in range(1, calls + 1) if book.decide(subject).action is not None]
-
-
-@pytest.mark.parametrize(
-    ("choice", "numbers"),
-    [
-        ({}, [1, 2, 3, 4, 5, 6, 7]),
-        ({"nth": [2, 3, 9]}, [2, 3]),
-        ({"every": 3}, [3, 6]),
-        ({"every": 2, "times": 2}, [2, 4]),
-        ({"probability": 0}, []),
-        ({"probability": 1, "times": 1}, [1]),
-        ({"prompt_contains": "another"}, []),
-        ({"model": IMAGE_COMPOSITION}, []),
-    ],
-)
-def test_when_a_rule_fires(tmp_path: Path, choice: dict[str, Any], numbers: list[int]) -> None:
-    assert fired(tmp_path, {"on": "submit", "do": "reset", **choice}, 7) == numbers
-
-
-def test_chance_is_repeatable_by_its_seed(tmp_path: Path) -> None:
-    def run(name: str, seed: int) -> list[int]:
-        rule = {"on": "submit", "do": "reset", "probability": 0.5, "seed": seed}
-        return fired(tmp_path / name, rule, 60)
-
-    assert run("a", 1) == run("b", 1)
-    assert run("c", 2) != run("d", 1)
-    assert 10 < len(run("e", 3)) < 50
-
-
-def test_counts_outlive_a_restart(tmp_path: Path) -> None:
-    rule = {"on": "submit", "do": "reset", "nth": [3], "times": 1}
-    assert fired(tmp_path, rule, 2) == []
-    assert fired(tmp_path, rule, 2) == [1]

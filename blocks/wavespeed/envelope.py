@@ -44,9 +44,9 @@ def one_line(text: str, *, secret: str = "") -> str:
     # A secret this short would be cut out of ordinary words.
     if len(secret) >= 8:
         text = text.replace(secret, "[key]")
-    text = "".join(" " if unicodedata.category(letter) in ("Cc", "Zl", "Zp") else letter for letter in text)
-    text = "".join(letter for letter in text if unicodedata.category(letter) != "Cf")
-    text = re.sub(r"\s+", " ", text).strip()
+    spaced = "".join(" " if unicodedata.category(letter) in ("Cc", "Zl", "Zp") else letter for letter in text)
+    # Also gone: marks that turn the reading direction, and halves of characters that no file can hold.
+    text = "".join(letter for letter in re.sub(r"\s+", " ", spaced) if letter.isprintable()).strip()
     return text if len(text) <= _LONGEST_MESSAGE else text[: _LONGEST_MESSAGE - 1].rstrip() + "…"
 
 

@@ -87,9 +87,9 @@ def blurred(image: Array, radius: float) -> Array:
 
 def combine(layers: Layers, *, passes: int = 5, patience: float = 4.5) -> Array:
     """Smoothed diffuse light on the surfaces' own colour, plus reflections: linear, (3, height, width)."""
-    colour = np.maximum(layers.albedo, np.float32(0.01))
+    colour: Array = np.maximum(layers.albedo, np.float32(0.01))
     noise = layers.diffuse_variance / np.maximum(colour.mean(axis=0) ** 2, 1e-4)
-    light = smooth(layers.diffuse / colour, noise.astype(np.float32), layers, passes, patience) * colour
+    light = smooth(layers.diffuse / colour, noise, layers, passes, patience) * colour
     return light + smooth(layers.mirror, layers.mirror_variance, layers, passes - 2, patience * 0.6)
 
 

@@ -91,7 +91,7 @@ def _surroundings(sharp: Image.Image, size: tuple[int, int]) -> Image.Image:
 def _feathered(inner: tuple[int, int], size: tuple[int, int]) -> Image.Image:
     """Opaque but for the two edges that meet the surroundings."""
     width, height = inner
-    feather = max(2, round(min(size) * 0.07))
+    feather = max(2, round(min(min(size) * 0.07, (width if width < size[0] else height) * 0.06)))
     if width < size[0]:
         places = np.arange(width, dtype=np.float32)
         edge = np.clip(np.minimum(places, width - 1 - places) / feather, 0, 1)

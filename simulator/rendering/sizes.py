@@ -31,7 +31,7 @@ def picture_size(aspect_ratio: str, resolution: str) -> tuple[int, int]:
 
 
 def working_size(size: tuple[int, int]) -> tuple[int, int]:
-    """The sides to work at: 4k is worked out at 2k and enlarged, which saves most of the time it would take."""
+    """The sides to work at: 4k is worked out at 2k and enlarged, which saves most of its time."""
     return size if max(size) <= _LONGEST_WORKED else (size[0] // 2, size[1] // 2)
 
 
