@@ -39,9 +39,9 @@ check: lint types test
 
 # Locks every dependency with hashes and without the address of an index, for all supported Pythons.
 lock:
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	uv pip compile --quiet --no-strip-extras --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 	  --output-file requirements.txt pyproject.toml requirements-build.in
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	uv pip compile --quiet --no-strip-extras --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 	  --constraint requirements.txt --group dev --output-file requirements-dev.txt
 
 clean:

@@ -58,6 +58,12 @@ class InvalidInput(CampaignError):  # noqa: N818 - named for what it says, like 
         self.problems = problems
 
 
+def in_full(error: CampaignError) -> str:
+    """What people are told: the error's sentence, or one line for each problem of a campaign file."""
+    problems = error.problems if isinstance(error, InvalidInput) else ()
+    return "\n".join(str(problem) for problem in problems) or str(error)
+
+
 class BudgetRefused(CampaignError):  # noqa: N818 - see above
     pass
 

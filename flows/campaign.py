@@ -1,6 +1,7 @@
 """The campaign as a Prefect flow: briefs become a priced plan, the plan becomes pictures and clips, each paid once."""
 
 import asyncio
+from collections import Counter
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,13 @@ from prefect.client.schemas.objects import State
 from prefect.runtime import deployment, flow_run
 from prefect.states import Cancelled, Completed, Failed
 
+from blocks.errors import CampaignError, in_full
 from blocks.settings import load_settings
-from flows.closing import close_run
+from flows.closing import ClosedRun, close_run
 from flows.interrupts import stop_on_signals
 from flows.launch import Launch, current_launch
 from flows.preparation import (
+    Prepared,
     RunOptions,
     block_values,
     budget_from,
@@ -47,9 +50,20 @@ async def campaign(
     ``budget`` is in US dollars; ``account`` and ``workspace`` name blocks. Running it again continues or repeats from
     cache. A run by deployment reads only below its campaign's folder.
     """
-    options = RunOptions(Path(csv), Path(out), budget_from(budget), partial, frozen)
+    launch = current_launch()
+    try:
+        options = RunOptions(Path(csv), Path(out), budget_from(budget), partial, frozen)
+        closed = await _run(options, launch, account, workspace)
+    except CampaignError as error:
+        # Nothing foreseeable is shown as a traceback, in Prefect's record either.
+        launch.error = error
+        return Failed(message=in_full(error))
+    launch.closed = closed
+    return _final_state(closed.status, closed.sentence)
+
+
+async def _run(options: RunOptions, launch: Launch, account: str | None, workspace: str | None) -> ClosedRun:
     async with AsyncExitStack() as stack:
-        launch = current_launch()
         ready = launch.prepared
         if ready is None:
             confine_to = options.csv.absolute().parent if deployment.id else None
@@ -59,13 +73,26 @@ async def campaign(
         bench = await stack.enter_async_context(set_up(ready, options, launch.progress, flow_run.id))
         stack.callback(use(bench))
         stack.enter_context(stop_on_signals(bench.stop))
+        show_plan(bench, ready, options)
         production = Production(bench, ready.inputs, ready.plan, ready.prices)
+        launch.task_runs = bench.task_runs
         made = await make_all(
-            production, bench, [MadeBrief(brief) for brief in ready.campaign.briefs], partial=partial
+            production, bench, [MadeBrief(brief) for brief in ready.campaign.briefs], partial=options.partial
         )
-        closed = await close_run(bench, ready, options, made)
-        launch.closed, launch.task_runs = closed, bench.task_runs
-    return _final_state(closed.status, closed.sentence)
+        return await close_run(bench, ready, options, made)
+
+
+def show_plan(bench: Workbench, ready: Prepared, options: RunOptions) -> None:
+    """What the progress view counts down."""
+    bench.progress.start(
+        Counter(stage.stage.value for stage in ready.plan.stages),
+        ready.plan.cost,
+        options.budget,
+        campaign=ready.campaign.name,
+        simulated=bench.simulated,
+        usual_seconds={stage: usual[1] for stage, usual in bench.usual_seconds.items()},
+        at_once=ready.settings.max_concurrent,
+    )
 
 
 async def make_all(
@@ -94,20 +121,22 @@ async def make_all(
 
 async def _until_stopped(bench: Workbench, briefs: list[asyncio.Task[None]]) -> None:
     interrupted = asyncio.create_task(bench.stop.interrupted.wait())
-    everything = asyncio.ensure_future(asyncio.gather(*briefs))
+    everything = asyncio.create_task(_all(briefs))
     try:
-        await asyncio.wait(
-            [interrupted, everything], return_when=asyncio.FIRST_COMPLETED
-        )
+        await asyncio.wait((interrupted, everything), return_when=asyncio.FIRST_COMPLETED)
         if not everything.done():
             # A POST under way is answered first: its prediction's id must not be lost.
             await asyncio.gather(*bench.posting, return_exceptions=True)
-            await asyncio.wait([everything], timeout=GRACE_SECONDS)
+            await asyncio.wait((everything,), timeout=GRACE_SECONDS)
             for task in briefs:
                 task.cancel()
         await everything
     finally:
         interrupted.cancel()
+
+
+async def _all(briefs: list[asyncio.Task[None]]) -> None:
+    await asyncio.gather(*briefs)
 
 
 def _final_state(status: ExitStatus, sentence: str) -> State[Any]:

@@ -12,7 +12,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from blocks.errors import AccountRefused, BudgetRefused, CampaignError, InvalidInput, NeedsPerson
+from blocks.errors import AccountRefused, BudgetRefused, CampaignError, InvalidInput, NeedsPerson, in_full
 from tasks.endings import ExitStatus
 
 app = typer.Typer(
@@ -154,9 +154,7 @@ def _finish(command: Coroutine[Any, Any, int]) -> NoReturn:
 
 
 def _fail(error: CampaignError) -> NoReturn:
-    problems = error.problems if isinstance(error, InvalidInput) else ()
-    for line in [str(problem) for problem in problems] or [str(error)]:
-        say(line)
+    say(in_full(error))
     match error:
         case InvalidInput():
             status = ExitStatus.INVALID

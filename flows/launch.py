@@ -1,12 +1,14 @@
 """What the command line hands to the flow beside its parameters, and gets back: nothing that Prefect should record."""
 
+import sys
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from blocks.errors import CampaignError
 from flows.closing import ClosedRun
 from flows.preparation import Prepared
-from tasks.progress import RunProgress, SilentProgress
+from tasks.progress import RunProgress, progress_for
 
 
 @dataclass
@@ -14,8 +16,10 @@ class Launch:
     """``prepared`` where the command line has read and planned already; a deployed run does that itself."""
 
     prepared: Prepared | None = None
-    progress: RunProgress = field(default_factory=SilentProgress)
+    # A deployed run writes plain lines, which its worker keeps.
+    progress: RunProgress = field(default_factory=lambda: progress_for(sys.stderr))
     closed: ClosedRun | None = None
+    error: CampaignError | None = None
     # Prefect's task runs and the names of the states they ended in.
     task_runs: dict[UUID, str] = field(default_factory=dict)
 

@@ -68,7 +68,9 @@ async def prefect_server(prefect_home: Path) -> AsyncIterator[str]:
         yield configured
         return
     async with AsyncExitStack() as stack:
-        address = await enter_shared_service(stack, prefect_service(prefect_home), prefect_home / "kling-campaigns")
+        address = await enter_shared_service(
+            stack, prefect_service(prefect_home), prefect_home / "kling-campaigns"
+        )
         url = f"{address}/api"
         stack.enter_context(temporary_settings({PREFECT_API_URL: url}))
         yield url

@@ -123,6 +123,7 @@ async def set_up(
             progress=progress,
             stop=StopSignal(),
             input_paths={item.sha256: item.path for item in prepared.inputs.values()},
+            usual_seconds={stage: usual[r.model_id] for stage, r in REQUESTS.items() if r.model_id in usual},
             flow_run_id=flow_run_id,
             frozen=options.frozen,
         )

@@ -115,9 +115,11 @@ def _start(kind: ServiceKind, folder: Path, start_seconds: float) -> str:
         time.sleep(0.1)
     else:
         keeper.terminate()
+    said = log.read_text("utf-8", errors="replace").strip().splitlines()
+    last = f" Its last words: {said[-1]}" if said else ""
     raise CampaignError(
-        f"the {kind.name} server did not start within {start_seconds:.0f} s; what it said is in {log}. "
-        "Nothing was spent; running the command again is safe."
+        f"the {kind.name} server did not start within {start_seconds:.0f} s.{last} (all of them are in {log}). "
+        "Nothing was spent; running the command again is safe"
     )
 
 

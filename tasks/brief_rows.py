@@ -98,8 +98,6 @@ class RowReader:
                 parts[stage.value] = read(row, chain)
             else:
                 parts[stage.value] = None
-                if has_prompt:
-                    _check_unused(row, stage)
         self.sources += row.sources
         self.problems += [Problem(self._shown, record.line, *problem) for problem in row.problems]
         if row.problems:
@@ -149,14 +147,6 @@ class _Chain:
 
     upstream: Stage | None = None
     available: int | None = 0
-
-
-def _check_unused(row: _Row, stage: Stage) -> None:
-    # Without its prompt the stage is skipped; other cells filled in for it mean that it was forgotten.
-    given = [column for column in _STAGE_COLUMNS[stage] if row.cell(column)]
-    if given:
-        these = "this cell" if len(given) == 1 else f"this cell (and {', '.join(given[1:])})"
-        row.problem(given[0], f"given, but {_PROMPTS[stage]} is blank; fill the prompt, or clear {these}")
 
 
 def _edit(row: _Row, chain: _Chain) -> EditPart | None:

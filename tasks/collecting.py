@@ -120,7 +120,8 @@ async def collect(
         cost.cancel()
     flags = prediction.has_nsfw_contents
     assets = [
-        replace(asset, flagged_nsfw=number < len(flags) and flags[number]) for number, asset in enumerate(kept)
+        replace(asset, flagged_nsfw=number < len(flags) and flags[number])
+        for number, asset in enumerate(kept)
     ]
     await bench.ask(
         bench.ledger.stored,
@@ -138,9 +139,7 @@ def as_record(asset: StoredAsset) -> AssetRecord:
     return AssetRecord(path="", **asdict(asset))
 
 
-async def _collect_one(
-    bench: Workbench, work: StageWork, prediction: Prediction, number: int
-) -> StoredAsset:
+async def _collect_one(bench: Workbench, work: StageWork, prediction: Prediction, number: int) -> StoredAsset:
     for attempt in range(1, TRIES + 1):
         bench.stop.check()
         path = bench.store.incoming_path()

@@ -237,6 +237,7 @@ class Planner:
 
     def _notes(self, campaign: Campaign, stages: Sequence[PlannedStage]) -> tuple[str, ...]:
         notes = [f"{brief.brief}: {note}" for brief in campaign.briefs for note in references_of(brief).notes]
+        notes += [note for brief in campaign.briefs for note in _skipped(brief)]
         notes += [
             f"{stage.brief}: {format(stage.quantity.normalize(), 'f')} billed seconds; "
             f"${dollars_text(stage.list_cost_upper)} should the service round them up"
@@ -244,3 +245,23 @@ class Planner:
             if stage.action == "generate" and stage.list_cost_upper > stage.list_cost
         ]
         return (*notes, *self._inputs.notes)
+
+
+# What a stage is given when it is meant to run.
+_MEDIA = {
+    Stage.EDIT: ("edit_image",),
+    Stage.COMPOSE: ("compose_images",),
+    Stage.VIDEO: ("video", "video_images"),
+}
+
+
+def _skipped(brief: Brief) -> list[str]:
+    """A blank prompt skips its stage, also where its pictures are named: most likely on purpose, so only a note."""
+    present = {part.request.stage for part in brief.parts}
+    return [
+        f"{brief.brief}: {column} is given, but {stage}_prompt is blank: the {stage} stage is skipped"
+        for stage, columns in _MEDIA.items()
+        if stage not in present
+        for column in columns
+        if brief.row.get(column, "").strip()
+    ]

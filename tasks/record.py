@@ -32,7 +32,9 @@ class InputRecord(_Record):
     source: str  # the path as the CSV has it, the https URL, or BRIEF/STAGE-N of the stage before
     sha256: str
     media_type: str
-    converted_to: str | None = None  # media type that was sent instead, where the model does not take the original
+    converted_to: str | None = (
+        None  # media type that was sent instead, where the model does not take the original
+    )
 
 
 class AssetRecord(_Record):

@@ -1,6 +1,6 @@
 """Finds out what became of attempts whose POST got no answer, before anybody may send it again."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from blocks.errors import NeedsPerson, Transient
 from blocks.ledger import AttemptRow, AttemptState, Decision
@@ -42,12 +42,14 @@ async def _decide_about_all(bench: Workbench, attempt: AttemptRow) -> None:
         except Transient:
             return  # asked again after the next pause; nothing is sent meanwhile
         rules = Rules(quiet=bench.settings.quiet, skew=bench.client.clock)
+        # The ledger's own clock: with PostgreSQL it may be another machine's.
+        now = await bench.ask(bench.ledger.now)
 
         def decision(attempts: list[AttemptRow], known: set[str]) -> list[Decision]:
             candidates = [
                 item for item in history if item.id not in known and item.model in {"", attempt.model}
             ]
-            return decide(attempts, candidates, datetime.now(UTC), rules)
+            return decide(attempts, candidates, now, rules)
 
         await bench.ask(
             bench.ledger.decide, attempt.service, attempt.model, [item.id for item in history], decision

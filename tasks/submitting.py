@@ -58,6 +58,9 @@ async def submit(
         try:
             # Shielded: an interrupted command waits for this one answer rather than lose a paid prediction's id.
             attempt = await _shielded(bench, _post(bench, work, attempt, body, watch))
+        except CapReached as error:
+            await bench.ask(bench.ledger.withdrawn, attempt.id, str(error))
+            raise
         except RateLimited as error:
             pause = error.retry_after or PAUSE_SECONDS
             if time.monotonic() + pause > patience_ends:

@@ -60,6 +60,8 @@ class Workbench:
     # The bytes of named inputs, by sha256; pictures that the run makes itself are in the store.
     input_paths: Mapping[str, Path]
     known_simulated: bool
+    # By stage, as the ledger has learnt: the seconds within which one in ten has ended, and one in two.
+    usual_seconds: Mapping[str, tuple[float, float]]
     flow_run_id: str | None = None
     frozen: bool = False
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))

@@ -153,14 +153,6 @@ def test_prompts_are_the_same_whoever_saved_the_file(tmp_path: Path) -> None:
             {"edit_prompt": "", "edit_image": ""},
             "edit_prompt: no prompt in the row; fill at least one of edit_prompt",
         ),
-        (
-            {"compose_images": "a.png"},
-            "compose_images: given, but compose_prompt is blank; fill the prompt, or clear",
-        ),
-        (
-            {"video": "a.mp4", "video_images": "b"},
-            "video: given, but video_prompt is blank; fill the prompt, or clear this cell (and",
-        ),
         ({"video_prompt": "x"}, "video: blank; the video edit needs the clip"),
         (VIDEO | {"video_keep_original_sound": "perhaps"}, "“perhaps” is neither true nor false"),
         (VIDEO | {"video_images": "a||b"}, "video_images: entry 2 of the list is blank"),

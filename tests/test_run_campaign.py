@@ -68,7 +68,10 @@ def test_real_media_go_through_all_three_stages(workplace: Workplace) -> None:
         assert (edited.format, edited.size) == ("JPEG", (1248, 832))
     with Image.open(out / "assets/cup/compose-1.webp") as composed:
         assert (composed.format, composed.size) == ("WEBP", (1024, 1024))
-    with av.open(str(workplace.folder / names["clip"])) as given, av.open(str(out / "assets/cup/video-1.mp4")) as made:
+    with (
+        av.open(str(workplace.folder / names["clip"])) as given,
+        av.open(str(out / "assets/cup/video-1.mp4")) as made,
+    ):
         assert given.duration is not None
         assert made.duration is not None
         assert abs(made.duration - given.duration) < 60_000  # microseconds; a frame and a bit
@@ -96,7 +99,15 @@ def test_a_second_run_sends_no_post_for_a_model_and_charges_nothing(
     workplace: Workplace, service: Simulator
 ) -> None:
     campaign = workplace.campaign(
-        [ALL_STAGES | {"brief": "a", "edit_image": workplace.picture(), "compose_images": "mug.png", "video": workplace.clip()}]
+        [
+            ALL_STAGES
+            | {
+                "brief": "a",
+                "edit_image": workplace.picture(),
+                "compose_images": "mug.png",
+                "video": workplace.clip(),
+            }
+        ]
     )
     first = workplace.run("run", campaign, "--json")
     assert first.status == 0, first
@@ -124,8 +135,18 @@ def test_the_tables_agree_with_the_books_to_the_millionth(workplace: Workplace, 
     clip = workplace.clip(seconds=3.37)
     campaign = workplace.campaign(
         [
-            {"brief": "one", "edit_prompt": "warm", "edit_image": workplace.picture(), "edit_num_images": "3"},
-            {"brief": "two", "compose_prompt": "@Image1", "compose_images": "mug.png", "compose_resolution": "4k"},
+            {
+                "brief": "one",
+                "edit_prompt": "warm",
+                "edit_image": workplace.picture(),
+                "edit_num_images": "3",
+            },
+            {
+                "brief": "two",
+                "compose_prompt": "@Image1",
+                "compose_images": "mug.png",
+                "compose_resolution": "4k",
+            },
             {"brief": "three", "video_prompt": "night", "video": clip},
         ]
     )
@@ -193,7 +214,9 @@ def test_what_several_pictures_of_a_stage_become(workplace: Workplace, service: 
     assert (workplace.out(finished.document["run"]) / "assets/a/edit-2.png").is_file()
 
 
-def test_pictures_of_every_kind_are_sent_as_the_models_take_them(workplace: Workplace, service: Simulator) -> None:
+def test_pictures_of_every_kind_are_sent_as_the_models_take_them(
+    workplace: Workplace, service: Simulator
+) -> None:
     photo = Image.open(workplace.folder / workplace.picture(size=(480, 360)))
     rotated = photo.getexif()
     rotated[0x0112] = 6
@@ -224,7 +247,13 @@ def test_a_failing_brief_does_not_stop_the_others(tmp_path: Path, workplace: Wor
     faults = {
         "rules": [
             {"on": "submit", "prompt_contains": "forbidden", "do": "fail_prediction", "code": 1200},
-            {"on": "submit", "prompt_contains": "nonsense", "do": "http_status", "status": 400, "message": "bad prompt"},
+            {
+                "on": "submit",
+                "prompt_contains": "nonsense",
+                "do": "http_status",
+                "status": 400,
+                "message": "bad prompt",
+            },
         ]
     }
     with simulator_thread(tmp_path / "service", faults=faults) as service:
@@ -232,7 +261,12 @@ def test_a_failing_brief_does_not_stop_the_others(tmp_path: Path, workplace: Wor
         image = workplace.picture()
         campaign = workplace.campaign(
             [
-                {"brief": "moderated", "edit_prompt": "forbidden", "edit_image": image, "compose_prompt": "@Image1"},
+                {
+                    "brief": "moderated",
+                    "edit_prompt": "forbidden",
+                    "edit_image": image,
+                    "compose_prompt": "@Image1",
+                },
                 {"brief": "refused", "edit_prompt": "nonsense", "edit_image": image},
                 {"brief": "fine", "edit_prompt": "warm", "edit_image": image},
             ]
@@ -269,7 +303,12 @@ def test_flagged_pictures_and_missing_ones_go_no_further(tmp_path: Path, workpla
         image = workplace.picture()
         campaign = workplace.campaign(
             [
-                {"brief": "flagged", "edit_prompt": "daring", "edit_image": image, "compose_prompt": "@Image1"},
+                {
+                    "brief": "flagged",
+                    "edit_prompt": "daring",
+                    "edit_image": image,
+                    "compose_prompt": "@Image1",
+                },
                 {
                     "brief": "few",
                     "edit_prompt": "sparse",

@@ -17,14 +17,23 @@ def six_briefs(workplace: Workplace) -> str:
     image = workplace.picture()
     return workplace.campaign(
         [
-            {"brief": f"b{n}", "edit_prompt": f"look {n}", "edit_image": image, "compose_prompt": f"@Image1 again {n}"}
+            {
+                "brief": f"b{n}",
+                "edit_prompt": f"look {n}",
+                "edit_image": image,
+                "compose_prompt": f"@Image1 again {n}",
+            }
             for n in range(6)
         ]
     )
 
 
 def assets_of(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("assets/**/*") if path.is_file()}
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("assets/**/*")
+        if path.is_file()
+    }
 
 
 def charged_in_all_runs(workplace: Workplace) -> int:
@@ -93,7 +102,9 @@ def test_a_lost_reply_is_found_in_the_history(
     }
     with simulator_thread(tmp_path / "service", faults=faults) as service:
         workplace.use_service(service.url, KEY)
-        campaign = workplace.campaign([{"brief": "a", "edit_prompt": "warm", "edit_image": workplace.picture()}])
+        campaign = workplace.campaign(
+            [{"brief": "a", "edit_prompt": "warm", "edit_image": workplace.picture()}]
+        )
 
         finished = workplace.run("run", campaign, "--json")
 
@@ -109,7 +120,9 @@ def test_a_request_that_never_arrived_is_sent_again_after_the_quiet_period(
         tmp_path / "service", faults={"rules": [{"on": "submit", "do": "reset", "times": 1}]}
     ) as service:
         workplace.use_service(service.url, KEY)
-        campaign = workplace.campaign([{"brief": "a", "edit_prompt": "warm", "edit_image": workplace.picture()}])
+        campaign = workplace.campaign(
+            [{"brief": "a", "edit_prompt": "warm", "edit_image": workplace.picture()}]
+        )
 
         finished = workplace.run("run", campaign, "--json", CAMPAIGN_REQUEST_SECONDS="1")
 
@@ -121,7 +134,10 @@ def test_a_request_that_never_arrived_is_sent_again_after_the_quiet_period(
 def test_two_lost_replies_in_a_history_without_inputs_wait_for_a_person(
     tmp_path: Path, workplace: Workplace
 ) -> None:
-    faults = {"switches": {"history_input": "none"}, "rules": [{"on": "submit", "do": "lose_reply", "times": 2}]}
+    faults = {
+        "switches": {"history_input": "none"},
+        "rules": [{"on": "submit", "do": "lose_reply", "times": 2}],
+    }
     with simulator_thread(tmp_path / "service", faults=faults) as service:
         workplace.use_service(service.url, KEY)
         image = workplace.picture()
@@ -190,11 +206,19 @@ def test_a_plan_over_the_budget_is_refused_before_anything_is_spent(
     assert workplace.run("run", campaign, "--frozen").status == 0
 
 
-def test_partial_spends_up_to_the_budget_cheap_stages_first(workplace: Workplace, slow_service: Simulator) -> None:
+def test_partial_spends_up_to_the_budget_cheap_stages_first(
+    workplace: Workplace, slow_service: Simulator
+) -> None:
     image, clip = workplace.picture(), workplace.clip(seconds=3.5)
     campaign = workplace.campaign(
         [
-            {"brief": f"b{n}", "edit_prompt": f"look {n}", "edit_image": image, "video_prompt": f"film {n}", "video": clip}
+            {
+                "brief": f"b{n}",
+                "edit_prompt": f"look {n}",
+                "edit_image": image,
+                "video_prompt": f"film {n}",
+                "video": clip,
+            }
             for n in range(3)
         ]
     )
@@ -208,7 +232,11 @@ def test_partial_spends_up_to_the_budget_cheap_stages_first(workplace: Workplace
     assert 1 <= videos <= 2
     assert slow_service.books.charged_total() <= 2_900_000
     assert charged_in_all_runs(workplace) == slow_service.books.charged_total()
-    held = [row for row in rows_of(workplace.out(finished.document["run"]) / "cost.csv") if row["outcome"] == "held"]
+    held = [
+        row
+        for row in rows_of(workplace.out(finished.document["run"]) / "cost.csv")
+        if row["outcome"] == "held"
+    ]
     assert len(held) == 3 - videos
     assert all(row["estimated_usd"] == "1.26" for row in held)
 

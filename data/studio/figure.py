@@ -17,6 +17,16 @@ from data.studio.noise import cloudy, smooth, step
 _NECK: Triple = (0.0, 36.5, 0.3)
 _FACE = (-8.0, 0.0, 16.0)  # left, bottom and size of the painted square, in the head's space
 _PAINT = 640
+# The loose strand beside the face, from the temple to its tip.
+_LOCK: tuple[Triple, ...] = (
+    (7.2, 12.8, 5.6),
+    (8.0, 10.6, 5.0),
+    (8.35, 8.2, 4.6),
+    (8.3, 5.8, 4.5),
+    (7.9, 3.6, 4.8),
+    (7.5, 2.0, 5.4),
+    (7.7, 0.9, 5.9),
+)
 
 
 def _strokes(lines: list[tuple[list[tuple[float, float]], float]], soft: float = 0.8) -> Table:
@@ -150,15 +160,8 @@ def _hair(p: Array) -> Array:
     twist = np.sin(np.arctan2(p[0] - 0.8, p[2] + 3.2) * 2 + p[1] * 1.5) * np.float32(0.28)
     bun = ellipsoid(p, (0.8, 21.6, -3.2), (4.9, 4.1, 4.7)) - twist
     d = blend(d, bun, 0.9)
-    for side in (1, -1):
-        lock = [
-            (side * 7.3, 12.6, 5.4),
-            (side * 8.35, 9.0, 4.6),
-            (side * 8.2, 5.2, 4.4),
-            (side * 7.4, 2.2, 5.2),
-        ]
-        for count, (a, b) in enumerate(pairwise(lock)):
-            d = blend(d, capsule(p, a, b, 0.55 - 0.12 * count, 0.43 - 0.12 * count), 0.5)
+    for count, (a, b) in enumerate(pairwise(_LOCK)):
+        d = blend(d, capsule(mirrored, a, b, 0.48 - 0.06 * count, 0.42 - 0.06 * count), 0.12)
     return d * np.float32(0.9)
 
 

@@ -87,7 +87,6 @@ def canister_and_beans() -> Shot:
         *wares.canister((-5.2, 1.5, -3), wares.CLAY),
         wares.cup((8.8, 1.5, 0.4), wares.CLAY, 3.0),
         *wares.beans(wares.scattered(34, (3.2, 4.4), (3.6, 1.5), 4), 1.5, 9),
-        *wares.beans(wares.scattered(9, (8.8, 0.4), (1.0, 1.0), 2), 5.0, 10),
     ]
     panels = [
         softbox((-48, 40, -2), (0, 6, 0), (34, 40), (34, 30.5, 26)),

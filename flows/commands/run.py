@@ -1,7 +1,6 @@
 """`campaign run`: everything is checked and priced first, then the flow runs, with a Prefect server behind it."""
 
 import sys
-from collections import Counter
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,9 +53,9 @@ async def run_campaign(request: RunRequest) -> int:
         ready = await stack.enter_async_context(prepared(settings, request.csv))
         refuse_what_the_budget_does_not_cover(ready.plan, options)
         _say_where(settings)
+        say("connecting to Prefect …")
         await stack.enter_async_context(prefect_server(prefect_home))
         with progress_for(sys.stderr, quiet=request.quiet) as progress:
-            _start(progress, ready, options)
             closed = await _run_flow(request, ready, progress)
     _say_how_it_ended(closed)
     if request.as_json:
@@ -83,13 +82,10 @@ async def _run_flow(request: RunRequest, ready: Prepared, progress: RunProgress)
         workspace=request.workspace,
         return_state=True,
     )
+    if launch.error is not None:
+        raise launch.error
     if launch.closed is None:
-        error = await state.aresult(raise_on_failure=False)
-        raise (
-            error
-            if isinstance(error, BaseException)
-            else CampaignError(state.message or "the flow did not run")
-        )
+        raise CampaignError(f"the flow did not run: {state.message or state.name}")
     if launch.task_runs and state.state_details.flow_run_id is not None:
         missing = await all_on_record(state.state_details.flow_run_id, launch.task_runs)
         if missing:
@@ -105,17 +101,6 @@ def _say_where(settings: Settings) -> None:
             "No WAVESPEED_API_KEY: the built-in simulator does the work. Its pictures are not the models', "
             "and nothing is really paid."
         )
-
-
-def _start(progress: RunProgress, ready: Prepared, options: RunOptions) -> None:
-    progress.start(
-        Counter(stage.stage.value for stage in ready.plan.stages),
-        ready.plan.cost,
-        options.budget,
-        campaign=ready.campaign.name,
-        simulated=ready.settings.embedded,
-        at_once=ready.settings.max_concurrent,
-    )
 
 
 def _say_how_it_ended(closed: "ClosedRun") -> None:

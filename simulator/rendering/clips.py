@@ -23,7 +23,8 @@ from simulator.rendering.textures import bounded
 from simulator.rendering.vocabulary import Look
 
 # One thread: x264 is deterministic for a fixed number of them, and a worker has one core.
-_ENCODER_OPTIONS = {"preset": "veryfast", "crf": "21", "threads": "1", "g": "48"}
+_ENCODER_OPTIONS = {"crf": "21", "threads": "1", "g": "48"}
+_LARGE = 1920 * 1088  # pixels; above it, looking ahead takes the encoder hundreds of megabytes
 _INDEX_BYTES_PER_SECOND = 4_000  # of pictures and sound together, generously
 _INDEX_BYTES = 32_000
 _LONGEST_UNKNOWN = 60  # seconds the index has room for where the clip does not say how long it is
@@ -127,7 +128,7 @@ def _written(footage: Footage, frames: Iterator[Planes], clip: bytes, layout: st
     }
     with av.open(file, "w", format="mp4", options=options) as target:
         target.metadata.update({"comment": COMMENT, "encoder": SOFTWARE})
-        picture = target.add_stream("libx264", rate=FRAMES_PER_SECOND, options=_ENCODER_OPTIONS)
+        picture = target.add_stream("libx264", rate=FRAMES_PER_SECOND, options=_encoder_options(footage.size))
         picture.width, picture.height = footage.size
         picture.pix_fmt = "yuv420p"
         picture.codec_context.sample_aspect_ratio = footage.pixel_shape
@@ -142,6 +143,10 @@ def _written(footage: Footage, frames: Iterator[Planes], clip: bytes, layout: st
             target.mux(picture.encode(frame))
         target.mux(picture.encode())
     return file.getvalue()
+
+
+def _encoder_options(size: tuple[int, int]) -> dict[str, str]:
+    return _ENCODER_OPTIONS | {"preset": "superfast" if size[0] * size[1] > _LARGE else "veryfast"}
 
 
 def _add_sound(target: av.container.OutputContainer, clip: bytes, layout: str) -> None:

@@ -1,7 +1,9 @@
 """Bringing a picture to other sides without cutting into what it shows."""
 
+from dataclasses import dataclass
+
 import numpy as np
-from PIL import Image, ImageFilter
+from PIL import Image, ImageChops, ImageFilter
 
 from simulator.rendering.textures import as_mask, bounded
 
@@ -12,9 +14,27 @@ _TRIMMED = 1.05
 _LONGEST_SURROUNDINGS = 420
 
 
+@dataclass(frozen=True)
+class Framing:
+    """``picture`` is the whole, ``sharp`` the part that is no surroundings and fades out as ``edge`` does."""
+
+    picture: Image.Image
+    sharp: Image.Image
+    place: tuple[int, int]
+    edge: Image.Image | None  # L; None where there are no surroundings
+
+    def whole(self, mask: Image.Image) -> Image.Image:
+        """A mask (L) of the sharp part as one of the whole."""
+        if self.edge is None:
+            return mask
+        canvas = Image.new("L", self.picture.size, 0)
+        canvas.paste(ImageChops.multiply(mask, self.edge), self.place)
+        return canvas
+
+
 def framed(
     picture: Image.Image, size: tuple[int, int], zoom: float = 1.0, pan: tuple[float, float] = (0.5, 0.5)
-) -> Image.Image:
+) -> Framing:
     """The picture at ``size``: cropped where the shapes are close, else set into its own soft surroundings.
 
     ``zoom`` above 1 comes closer; ``pan`` (shares) says which part stays in view then.
@@ -23,7 +43,8 @@ def framed(
     width, height = size
     factor = (picture.width / picture.height) / (width / height)
     if 1 / _CROPPED_UP_TO <= factor <= _CROPPED_UP_TO:
-        return covered(picture, size)
+        whole = covered(picture, size)
+        return Framing(whole, whole, (0, 0), None)
     if factor > 1:  # too wide: trim a little, fill above and below
         kept = _plainest_trim(picture, picture.width / _TRIMMED, picture.height)
         inner = (width, round(width * kept.height / kept.width))
@@ -33,8 +54,9 @@ def framed(
     sharp = kept.resize(inner, Image.Resampling.LANCZOS)
     canvas = _surroundings(sharp, size)
     place = ((width - inner[0]) // 2, (height - inner[1]) // 2)
-    canvas.paste(sharp, place, _feathered(inner, size))
-    return canvas
+    edge = _feathered(inner, size)
+    canvas.paste(sharp, place, edge)
+    return Framing(canvas, sharp, place, edge)
 
 
 def covered(picture: Image.Image, size: tuple[int, int]) -> Image.Image:

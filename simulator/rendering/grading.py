@@ -83,13 +83,12 @@ def graded(picture: Image.Image, look: Look) -> Image.Image:
     return _through_table(picture, lambda rgb: _grade(look, rgb))
 
 
-def dyed(picture: Image.Image, colour: Colour, surroundings: Levels) -> Image.Image:
-    """The RGB picture with everything of another hue than its surroundings (RGB in 0…1) in one colour.
+def dyed(picture: Image.Image, colour: Colour, hue: float, depth: float) -> Image.Image:
+    """The RGB picture with everything of about this hue and depth (see ``distinct_hue``) in another colour.
 
-    Light and shade stay, and so does what has no hue of its own: porcelain, metal, highlights.
+    Light and shade stay, and so does what has no hue: porcelain, metal, highlights.
     """
     target_luma, target_blue, target_red = BT601.to_planes(np.asarray(colour, dtype=np.float32) / 255)
-    _, around_blue, around_red = BT601.to_planes(surroundings)
     # Moves the middle of the tones towards the colour's own brightness, leaving black and white in place.
     middle = min(max(0.11 + 0.75 * float(target_luma), 0.1), 0.9)
     exponent = math.log(middle) / math.log(0.4)
@@ -99,11 +98,39 @@ def dyed(picture: Image.Image, colour: Colour, surroundings: Levels) -> Image.Im
         shaded = luma**exponent
         body = 1.15 * np.clip(5 * shaded * (1 - shaded), 0, 1)
         changed = BT601.to_rgb(shaded, target_blue * body, target_red * body)
-        distance = np.minimum(np.hypot(blue - around_blue, red - around_red), 1.6 * np.hypot(blue, red))
-        own = np.clip((distance - 0.055) / 0.04, 0, 1)[..., None]
+        away = np.abs((np.arctan2(red, blue) - hue + math.pi) % (2 * math.pi) - math.pi)
+        alike = np.clip((0.9 - away) / 0.4, 0, 1)
+        own = (alike * np.clip((_depth(luma, blue, red) / depth - 0.3) / 0.3, 0, 1))[..., None]
         return np.asarray(rgb + (changed - rgb) * own, dtype=np.float32)
 
     return _through_table(picture, dye)
+
+
+def distinct_hue(picture: Image.Image, mask: Image.Image) -> tuple[float, float]:
+    """The hue that sets what is masked apart from the rest, and its usual depth.
+
+    The hue is the angle of the two colour differences in radians, the depth their size against luma.
+    """
+    size = (96, 96)
+    luma, blue, red = BT601.to_planes(np.asarray(picture.resize(size), dtype=np.float32) / 255)
+    inside = np.asarray(mask.resize(size), dtype=np.float32) / 255
+    outside = np.maximum(1 - inside, 1e-4)
+    around_blue, around_red = (float((plane * outside).sum() / outside.sum()) for plane in (blue, red))
+    angle, depth = np.arctan2(red, blue), _depth(luma, blue, red)
+    # Wood before a beige wall is no more distinct for being deeper; a teal glaze before it is.
+    coloured = min(1.0, math.hypot(around_blue, around_red) / 0.03)
+    unlike = 1.01 - coloured * (1 + np.cos(angle - math.atan2(around_red, around_blue))) / 2
+    weight = inside * unlike * depth * np.hypot(blue - around_blue, red - around_red)
+    counts, edges = np.histogram(angle, bins=36, range=(-math.pi, math.pi), weights=weight)
+    smooth = counts + 0.7 * (np.roll(counts, 1) + np.roll(counts, -1))
+    hue = float(edges[int(smooth.argmax())] + math.pi / 36)
+    chosen = weight * (np.abs((angle - hue + math.pi) % (2 * math.pi) - math.pi) < 0.4) + 1e-9
+    return hue, max(0.04, float((depth * chosen).sum() / chosen.sum()))
+
+
+def _depth(luma: Levels, blue: Levels, red: Levels) -> Levels:
+    depth: Levels = np.hypot(blue, red) / (luma + 0.15)
+    return depth
 
 
 def _grade(look: Look, rgb: Levels) -> Levels:

@@ -19,6 +19,8 @@ _EDGE = 0.055  # of the range from black to white
 _LEAST_AREA, _LARGEST_AREA = 0.04, 0.65
 _LARGEST_RIM_SHARE = 0.12
 _LEAST_MIDDLE = 0.2
+_MOST_PIECES = 40
+_LEAST_PIECE = 0.08  # of the largest
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,20 @@ def _closed(rough: NDArray[np.bool_]) -> NDArray[np.bool_]:
     filled = plate.crop((1, 1, joined.width + 1, joined.height + 1)).point(lambda level: 255 * (level != 128))
     # Opened, and a little smaller than found: a rim of the old surroundings shows more than a missing pixel.
     opened = filled.filter(ImageFilter.MinFilter(9)).filter(ImageFilter.MaxFilter(5))
-    return np.asarray(opened) > 127
+    return _main_pieces(opened)
+
+
+def _main_pieces(shape: Image.Image) -> NDArray[np.bool_]:
+    """Without pieces much smaller than the largest: those are shadows and seams, not things."""
+    plate = shape.copy()
+    for label in range(1, _MOST_PIECES + 1):
+        rest = np.argwhere(np.asarray(plate) == 255)
+        if not len(rest):
+            break
+        ImageDraw.floodfill(plate, (int(rest[0][1]), int(rest[0][0])), label)
+    sizes = np.bincount(np.asarray(plate).reshape(-1), minlength=256)
+    sizes[[0, 255]] = 0
+    return np.asarray(np.isin(np.asarray(plate), np.flatnonzero(sizes > _LEAST_PIECE * sizes.max())))
 
 
 def _believable(subject: NDArray[np.bool_]) -> bool:

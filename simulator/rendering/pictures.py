@@ -3,10 +3,10 @@
 import numpy as np
 from PIL import Image, ImageChops, ImageFilter
 
-from simulator.rendering.framing import framed
-from simulator.rendering.grading import dyed, graded
+from simulator.rendering.framing import Framing, framed
+from simulator.rendering.grading import distinct_hue, dyed, graded
 from simulator.rendering.light import light_layer
-from simulator.rendering.matte import Matte, matte_for
+from simulator.rendering.matte import Matte, matte_for, oval_mask
 from simulator.rendering.particles import particle_layers
 from simulator.rendering.scenes import scene_for
 from simulator.rendering.styles import Variation
@@ -19,12 +19,21 @@ _SHIMMER = 0.62
 
 def edit_picture(source: Image.Image, size: tuple[int, int], look: Look, variation: Variation) -> Image.Image:
     """RGB at ``size``, without the mark."""
-    picture = framed(source, size, variation.zoom, variation.pan)
+    framing = framed(source, size, variation.zoom, variation.pan)
+    picture = framing.picture
     if look.scene or look.backdrop or look.softness or look.recolour:
-        matte = matte_for(picture)
+        matte = _matte(framing)
         picture = _recoloured(picture, matte, look)
         picture = _surrounded(picture, matte, look, variation)
     return lit(_bloomed(graded(picture, look), look), look, variation)
+
+
+def _matte(framing: Framing) -> Matte:
+    """Looked for in the sharp part alone: mirrored surroundings hold mirrored subjects."""
+    matte = matte_for(framing.sharp)
+    if matte.cut_out:
+        return Matte(framing.whole(matte.mask), cut_out=True)
+    return Matte(oval_mask(framing.picture.size), cut_out=False)
 
 
 def lit(picture: Image.Image, look: Look, variation: Variation) -> Image.Image:
@@ -52,9 +61,8 @@ def _recoloured(picture: Image.Image, matte: Matte, look: Look) -> Image.Image:
     if look.recolour is None:
         return picture
     mask = matte.mask if matte.cut_out else matte.mask.point(lambda level: level * 0.92)
-    rim = np.asarray(picture.resize((16, 16), Image.Resampling.BOX), dtype=np.float32)
-    surroundings = np.concatenate([rim[0], rim[:, 0], rim[:, -1]]).mean(axis=0)
-    return Image.composite(dyed(picture, look.recolour, surroundings / 255), picture, mask)
+    hue, depth = distinct_hue(picture, matte.mask)
+    return Image.composite(dyed(picture, look.recolour, hue, depth), picture, mask)
 
 
 def _surrounded(picture: Image.Image, matte: Matte, look: Look, variation: Variation) -> Image.Image:

@@ -72,15 +72,13 @@ class PlaneLayer:
     @classmethod
     def from_rgba(cls, layer: Image.Image, matrix: Matrix) -> "PlaneLayer":
         """Both sides of ``layer`` must be even."""
-        rgb = np.asarray(layer.convert("RGB"), dtype=np.float32) / 255
-        half = (layer.width // 2, layer.height // 2)
-        small = layer.resize(half, Image.Resampling.BOX)
-        half_rgb = np.asarray(small.convert("RGB"), dtype=np.float32) / 255
-        _, blue, red = matrix.to_planes(half_rgb)
+        small = layer.resize((layer.width // 2, layer.height // 2), Image.Resampling.BOX)
+        luma, blue, red = (_weights(matrix, plane) for plane in range(3))
+        half_rgb = small.convert("RGB")
         return cls(
-            _coded(_BLACK + _LUMA_RANGE * matrix.to_planes(rgb)[0]),
-            _coded(_NEUTRAL + _COLOUR_RANGE * blue),
-            _coded(_NEUTRAL + _COLOUR_RANGE * red),
+            layer.convert("RGB").convert("L", luma),
+            half_rgb.convert("L", blue),
+            half_rgb.convert("L", red),
             layer.getchannel("A"),
             small.getchannel("A"),
         )
@@ -134,6 +132,14 @@ class PlaneGrade:
         )
 
 
+def _weights(matrix: Matrix, plane: int) -> tuple[float, float, float, float]:
+    """What red, green, blue and a constant contribute to the codes of one plane, as Pillow takes them."""
+    scale, offset = ((_LUMA_RANGE, _BLACK), (_COLOUR_RANGE, _NEUTRAL), (_COLOUR_RANGE, _NEUTRAL))[plane]
+    contributions = matrix.to_planes(np.eye(3, dtype=np.float32))[plane] * scale / 255
+    red, green, blue = (float(share) for share in contributions)
+    return red, green, blue, float(offset) + 0.5 * (plane > 0)
+
+
 def _colour_code(difference: Levels) -> NDArray[np.int16]:
     return np.rint(_NEUTRAL + _COLOUR_RANGE * difference).astype(np.int16)
 
@@ -141,7 +147,3 @@ def _colour_code(difference: Levels) -> NDArray[np.int16]:
 def _clipped(codes: NDArray[np.int16]) -> Image.Image:
     low, high = _NEUTRAL - _COLOUR_RANGE // 2, _NEUTRAL + _COLOUR_RANGE // 2
     return Image.fromarray(np.clip(codes, low, high).astype(np.uint8))
-
-
-def _coded(levels: Levels) -> Image.Image:
-    return Image.fromarray(np.clip(np.rint(levels), 1, 254).astype(np.uint8))

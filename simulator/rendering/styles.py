@@ -20,7 +20,16 @@ from simulator.rendering.vocabulary import (
     Look,
 )
 
+# "Keep the label as it is" asks for nothing.
+_KEPT = re.compile(r"\b(?:keep|keeping|leave|preserve)\b[^.;]*")
 _NEGATED = re.compile(r"\b(?:no|without|remove|removing|not)\s+(?:the\s+|any\s+|a\s+)?[\w-]+")
+_COLOURS_BY_NAME = "|".join(sorted(COLOURS, key=len, reverse=True))
+_COLOUR_NAME = re.compile(rf"\b({_COLOURS_BY_NAME})\b")
+_COLOURED_GROUND = re.compile(rf"\b({_COLOURS_BY_NAME})\s+(?:\w+\s+)?(?:{SURROUNDINGS})\b")
+_DYEING = re.compile(
+    rf"\b(?:{RECOLOURING})\b[^.,;:]{{0,60}}?\b({_COLOURS_BY_NAME})\b(?=\s*(?:$|[.,;:]|and\b|instead))"
+)
+_BLACK_AND_WHITE = re.compile(r"\bblack(?: and |-and-| & )white\b")
 # Successive pictures of one prompt go round a circle by the golden ratio: no two come close.
 _GOLDEN = 0.381966
 
@@ -63,11 +72,12 @@ def variation_for(prompt: str, number: int) -> Variation:
 
 def look_for(prompt: str, variation: Variation) -> Look:
     """The look that the prompt's words add up to."""
-    words = _NEGATED.sub(" ", prompt.casefold())
-    found = [look for pattern, look in WORDS if re.search(rf"\b(?:{pattern})\b", words)]
-    colours = _named_colours(words)
-    if colours:
-        found.append(_coloured(words, colours))
+    words = _NEGATED.sub(" ", _KEPT.sub(" ", prompt.casefold()))
+    # "Sea-green" is no sea, "wood-fired" no wood.
+    found = [look for pattern, look in WORDS if re.search(rf"(?<![\w-])(?:{pattern})(?![\w-])", words)]
+    coloured = _coloured(words, alone=not found)
+    if coloured is not None:
+        found.append(coloured)
     if not found:
         found.append(READY_LOOKS[variation.layout % len(READY_LOOKS)])
     look = Look()
@@ -76,19 +86,24 @@ def look_for(prompt: str, variation: Variation) -> Look:
     return _within_reason(look, variation)
 
 
-def _named_colours(words: str) -> list[Colour]:
-    pattern = re.compile(r"\b(" + "|".join(sorted(COLOURS, key=len, reverse=True)) + r")\b")
-    names = list(dict.fromkeys(pattern.findall(words)))
-    return [COLOURS[name] for name in names]
+def _coloured(words: str, *, alone: bool) -> Look | None:
+    """Where the named colours go: into the surroundings, onto the subject, or over everything as light.
 
-
-def _coloured(words: str, colours: list[Colour]) -> Look:
-    """Where a colour goes: into the surroundings, onto the subject, or over everything as light."""
-    first, last = colours[0], colours[-1]
-    if re.search(rf"\b(?:{SURROUNDINGS})\b", words):
-        return Look(backdrop=first, glow=last, glow_strength=0.25)
-    if re.search(rf"\b(?:{RECOLOURING})\b", words):
-        return Look(recolour=first, wash=last, wash_strength=0.12)
+    Beside other wishes (not ``alone``) a colour that is merely mentioned gets no more than a glow.
+    """
+    words = _BLACK_AND_WHITE.sub(" ", words)
+    names = _COLOUR_NAME.findall(words)
+    if not names:
+        return None
+    behind = _COLOURED_GROUND.search(words)
+    if behind is not None:
+        return Look(backdrop=COLOURS[behind.group(1)], glow=COLOURS[names[-1]], glow_strength=0.25)
+    dyed = _DYEING.search(words)
+    if dyed is not None:
+        return Look(recolour=COLOURS[dyed.group(1)])
+    first, last = COLOURS[names[0]], COLOURS[names[-1]]
+    if not alone:
+        return Look(glow=last, glow_strength=0.3)
     return Look(
         wash=first, wash_strength=0.3, glow=last, glow_strength=0.4, light_tint=first, tint_strength=0.06
     )

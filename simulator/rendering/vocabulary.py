@@ -47,10 +47,9 @@ COLOURS: dict[str, Colour] = {
     "charcoal": (54, 58, 64), "grey": (142, 146, 150), "gray": (142, 146, 150), "silver": (194, 200, 206),
 }  # fmt: skip
 
-SURROUNDINGS = (
-    r"background|backdrop|wall|walls|surface|seamless|behind|plinth|podium|tabletop|cyclorama|paper"
-)
-RECOLOURING = r"make|turn|change|recolou?r|paint|dye|colou?r|repaint|into"
+# What a colour may stand before to mean the surroundings, and what it stands after to mean the subject.
+SURROUNDINGS = r"background|backdrop|walls?|seamless|plinth|podium|tabletop|cyclorama|paper"
+RECOLOURING = r"make|turn|change|recolou?r|paint|dye|repaint"
 
 _DUSK, _EMBER, _NIGHT, _ICE = (92, 54, 104), (255, 150, 64), (18, 34, 92), (150, 196, 255)
 
@@ -109,6 +108,8 @@ WORDS: tuple[tuple[str, Look], ...] = (
      Look(scene="wood", light_tint=(255, 208, 150), tint_strength=0.05)),
     (r"stone|slate|rock|rocks|concrete|granite|pebbles?|terrace|courtyard|patio",
      Look(scene="stone", contrast=0.1)),
+    (r"caf[eé]|coffee shop|kitchen|living room|interior|home|restaurant|breakfast|brunch|bakery",
+     Look(scene="interior", light_tint=(255, 216, 160), tint_strength=0.05, bloom=0.1)),
     (r"beach|sea|seaside|ocean|coast|shore|sand dunes?|tropical|island|waves|lagoon|pool|harbou?r",
      Look(exposure=0.12, saturation=1.12, light_tint=(255, 232, 180), shadow_tint=(16, 110, 140),
           tint_strength=0.07,
@@ -125,8 +126,6 @@ WORDS: tuple[tuple[str, Look], ...] = (
     (r"city|urban|street|skyline|downtown|rooftop|metropol\w+|bar|club",
      Look(contrast=0.15, shadow_tint=(16, 50, 84), light_tint=(255, 190, 120), tint_strength=0.08,
           scene="city")),
-    (r"caf[eé]|coffee shop|kitchen|living room|interior|home|restaurant|breakfast|brunch|bakery",
-     Look(scene="interior", light_tint=(255, 216, 160), tint_strength=0.05, bloom=0.1)),
     (r"neon|cyberpunk|synthwave|vaporwave|nightclub|futuristic|sci-?fi|laser",
      Look(exposure=-0.35, contrast=0.25, saturation=1.25, shadow_tint=(52, 14, 110), light_tint=(255, 120,
           220),
@@ -140,7 +139,8 @@ WORDS: tuple[tuple[str, Look], ...] = (
      Look(exposure=-0.1, light_tint=(120, 236, 240), shadow_tint=(0, 60, 120), tint_strength=0.15,
           wash=(20, 160, 200), wash_strength=0.35, particles="bubbles")),
     (r"snow|snowy|snowfall|snowing|winter|wintry|christmas|blizzard|ski",
-     Look(exposure=0.12, saturation=0.8, light_tint=_ICE, shadow_tint=(40, 70, 130), tint_strength=0.09,
+     Look(exposure=0.12, contrast=0.15, saturation=0.85, light_tint=_ICE, shadow_tint=(40, 70, 130),
+          tint_strength=0.06,
           glow=(226, 240, 255), glow_strength=0.5, particles="snow", scene="snow")),
     (r"rain|rainy|raining|drizzle|storm|stormy|wet|monsoon",
      Look(exposure=-0.25, saturation=0.75, contrast=0.1, light_tint=(170, 200, 226), shadow_tint=(24, 44, 70),

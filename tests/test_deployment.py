@@ -1,0 +1,151 @@
+"""The deployment of prefect.yaml, on a real server, run by a real process worker when it is due."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from campaign_support import Workplace, charged_millionths, wait_until
+from flows.service_keeper import answers, free_port
+
+ROOT = Path(__file__).parents[1]
+PREFECT = str(Path(sys.executable).with_name("prefect"))
+
+
+class Server:
+    """A Prefect server of its own, scheduler included, and the command line pointed at it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.url = f"http://127.0.0.1:{free_port()}"
+        self.environment = {
+            **{
+                k: v
+                for k, v in os.environ.items()
+                if not k.startswith(("PREFECT_", "CAMPAIGN_", "WAVESPEED_"))
+            },
+            "PREFECT_HOME": str(folder / "prefect"),
+            "PREFECT_API_URL": f"{self.url}/api",
+            "DO_NOT_TRACK": "1",
+            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+            "CAMPAIGN_PROJECT": str(ROOT),
+            "CAMPAIGN_HOME": str(folder / "home"),
+            "CAMPAIGN_SIMULATOR_CLOCK": "0.002",
+        }
+        self._folder = folder
+
+    def prefect(self, *arguments: str) -> str:
+        done = subprocess.run(
+            [PREFECT, "--no-prompt", *arguments],
+            cwd=ROOT,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    @contextmanager
+    def running(self, *arguments: str) -> Iterator[None]:
+        """A Prefect command that runs until the block ends; its log is beside the test's files."""
+        with (self._folder / f"{arguments[0]}.log").open("wb") as log:
+            process = subprocess.Popen(
+                [PREFECT, "--no-prompt", *arguments],
+                cwd=ROOT,
+                env=self.environment,
+                stdout=log,
+                stderr=log,
+            )
+            try:
+                yield
+            finally:
+                process.terminate()
+                process.wait(60)
+
+    def ask(self, method: str, path: str, **arguments: Any) -> Any:
+        with httpx.Client(trust_env=False, timeout=30) as http:
+            return http.request(method, f"{self.url}/api{path}", **arguments).raise_for_status().json()
+
+    def flow_runs(self, deployment_id: str) -> list[dict[str, Any]]:
+        body = {"flow_runs": {"deployment_id": {"any_": [deployment_id]}}, "sort": "EXPECTED_START_TIME_ASC"}
+        found: list[dict[str, Any]] = self.ask("POST", "/flow_runs/filter", json=body)
+        return found
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    server = Server(tmp_path)
+    port = server.url.rpartition(":")[2]
+    with server.running("server", "start", "--host", "127.0.0.1", "--port", port, "--no-ui"):
+        wait_until(lambda: answers(f"{server.url}/api/health"), 120)
+        yield server
+
+
+def test_a_worker_runs_the_deployment_when_it_is_due(server: Server, tmp_path: Path) -> None:
+    place = Workplace(tmp_path / "campaigns")
+    campaign = place.campaign([{"brief": "a", "edit_prompt": "warm", "edit_image": place.picture()}])
+    server.prefect("block", "register", "--module", "blocks.prefect_blocks")
+    kinds = {kind["slug"] for kind in server.ask("POST", "/block_types/filter", json={})}
+    assert {"wavespeed-account", "campaign-workspace"} <= kinds
+    server.prefect("work-pool", "create", "campaigns", "--type", "process")
+
+    server.prefect("deploy", "--name", "scheduled")
+    as_written = server.ask("GET", "/deployments/name/campaign/scheduled")
+    schedule = as_written["schedules"][0]["schedule"]
+    assert (schedule["cron"], schedule["timezone"]) == ("0 7 * * 1-5", "Europe/Berlin")
+    assert as_written["schedules"][0]["active"]
+    assert as_written["parameters"]["csv"] == "data/campaign.csv"
+
+    # The same deployment, due within half a minute, of a smaller campaign.
+    server.prefect(
+        "deploy", "--name", "scheduled", "--interval", "25",
+        "--param", f"csv={place.folder / campaign}", "--param", f"out={tmp_path / 'out'}",
+    )  # fmt: skip
+    deployment = server.ask("GET", "/deployments/name/campaign/scheduled")
+    with server.running("worker", "start", "--pool", "campaigns", "--type", "process"):
+        wait_until(
+            lambda: any(
+                run["state_type"] in {"COMPLETED", "FAILED", "CRASHED"}
+                for run in server.flow_runs(deployment["id"])
+            ),
+            150,
+        )
+
+    ended = next(run for run in server.flow_runs(deployment["id"]) if run["start_time"])
+    log = (tmp_path / "worker.log").read_text("utf-8")
+    assert ended["state_name"] == "Completed", (ended["state"], log)
+    assert ended["auto_scheduled"]
+    cost = next((tmp_path / "out").glob("*/cost.csv"))
+    assert charged_millionths(cost) == 28_000
+    assert (cost.parent / "assets/a/edit-1.png").is_file()
+
+
+def test_a_deployed_run_reads_only_below_its_campaigns_folder(workplace: Workplace) -> None:
+    """The flow as a deployment calls it, its deployment's id given the way Prefect gives it."""
+    workplace.picture("outside.png")
+    inner = Workplace(workplace.folder / "inner")
+    inner.campaign([{"brief": "a", "edit_prompt": "warm", "edit_image": "../outside.png"}])
+    script = (
+        "import asyncio, sys; from flows.prefect_server import prepare_environment; prepare_environment()\n"
+        "from flows.campaign import campaign\n"
+        "state = asyncio.run(campaign(csv=sys.argv[1], return_state=True))\n"
+        "print(state.type.value, state.message)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(inner.folder / "spring.csv")],
+        cwd=workplace.folder,
+        env=workplace.environment | {"PREFECT__RUNTIME__DEPLOYMENT__ID": "some-deployment"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert "FAILED" in done.stdout, done.stderr
+    assert "lies outside the folder" in done.stdout
