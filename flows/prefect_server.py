@@ -14,6 +14,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from uuid import UUID
 
+from blocks.errors import InvalidInput
 from flows.shared_service import ServiceKind, enter_shared_service
 
 QUIET = {"DO_NOT_TRACK": "1", "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
@@ -65,6 +66,7 @@ async def prefect_server(prefect_home: Path) -> AsyncIterator[str]:
     from prefect.settings import PREFECT_API_URL, temporary_settings  # noqa: PLC0415 - `plan` must not import Prefect
 
     if configured := PREFECT_API_URL.value():
+        await _require_answer(configured)
         yield configured
         return
     async with AsyncExitStack() as stack:
@@ -74,6 +76,18 @@ async def prefect_server(prefect_home: Path) -> AsyncIterator[str]:
         url = f"{address}/api"
         stack.enter_context(temporary_settings({PREFECT_API_URL: url}))
         yield url
+
+
+async def _require_answer(url: str) -> None:
+    from prefect import get_client  # noqa: PLC0415 - see above
+
+    async with get_client() as client:
+        problem = await client.api_healthcheck()
+    if problem is not None:
+        raise InvalidInput(
+            f"PREFECT_API_URL {url}: no Prefect server answers there ({problem or type(problem).__name__}). Nothing was "
+            "spent; start it, correct the address, or unset the variable: then a server is started for the run"
+        )
 
 
 def prepare_environment() -> None:

@@ -109,6 +109,12 @@ def test_equal_requests_give_equal_bytes_and_other_prompts_or_numbers_visibly_ot
             assert np.abs(one - other).mean() > 4
 
 
+def test_a_second_picture_in_new_surroundings_differs_too() -> None:
+    shot = file_of(product_shot())
+    one, other = (pixels(edit(shot, "on a sunny beach", number=number), (312, 208)) for number in (1, 2))
+    assert np.abs(one - other).mean() > 4
+
+
 @pytest.mark.parametrize(
     "prompt",
     ["golden hour", "midnight", "black and white", "neon", "in a forest", "xyzzy"],

@@ -1,6 +1,7 @@
 """`campaign run`: everything is checked and priced first, then the flow runs, with a Prefect server behind it."""
 
 import sys
+import traceback
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,20 +73,30 @@ async def _run_flow(request: RunRequest, ready: Prepared, progress: RunProgress)
 
     launch = Launch(prepared=ready, progress=progress)
     launch_with(launch)
-    state = await campaign(
-        csv=str(request.csv),
-        budget=request.budget,
-        partial=request.partial,
-        out=str(request.out),
-        frozen=request.frozen,
-        account=request.account,
-        workspace=request.workspace,
-        return_state=True,
-    )
+    try:
+        state = await campaign(
+            csv=str(request.csv),
+            budget=request.budget,
+            partial=request.partial,
+            out=str(request.out),
+            frozen=request.frozen,
+            account=request.account,
+            workspace=request.workspace,
+            return_state=True,
+        )
+    except Exception as error:
+        # Prefect's own trouble, such as a server that went away; what our flow does wrong comes as a state.
+        if launch.closed is None:
+            raise _unexpected(ready.settings, error) from error
+        say(f"note: Prefect's record of this run is not complete: {error}")
+        return launch.closed
     if launch.error is not None:
         raise launch.error
     if launch.closed is None:
-        raise CampaignError(f"the flow did not run: {state.message or state.name}")
+        cause = await state.aresult(raise_on_failure=False)
+        raise _unexpected(
+            ready.settings, cause if isinstance(cause, BaseException) else RuntimeError(state.message)
+        )
     if launch.task_runs and state.state_details.flow_run_id is not None:
         missing = await all_on_record(state.state_details.flow_run_id, launch.task_runs)
         if missing:
@@ -93,6 +104,16 @@ async def _run_flow(request: RunRequest, ready: Prepared, progress: RunProgress)
                 f"note: Prefect's record lacks the last state of {len(missing)} task runs; the run's tables have all"
             )
     return launch.closed
+
+
+def _unexpected(settings: Settings, error: BaseException) -> CampaignError:
+    """For what nobody foresaw: people get a sentence, and whoever mends it the file."""
+    report = settings.home / "unexpected-error.txt"
+    report.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+    return CampaignError(
+        f"the run ended unexpectedly: {type(error).__name__}: {error}. Nothing that was paid for is lost: running the "
+        f"command again continues. Please report this, with {report}"
+    )
 
 
 def _say_where(settings: Settings) -> None:

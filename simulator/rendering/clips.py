@@ -13,7 +13,7 @@ from simulator.rendering.footage import FRAMES_PER_SECOND, Footage, open_footage
 from simulator.rendering.grading import Matrix
 from simulator.rendering.insets import Inset, insets_for
 from simulator.rendering.light import light_layer
-from simulator.rendering.marking import COMMENT, SOFTWARE, label_for
+from simulator.rendering.marking import COMMENT, label_for
 from simulator.rendering.matte import oval_mask
 from simulator.rendering.particles import particle_layers
 from simulator.rendering.planes import PlaneGrade, PlaneLayer, Planes
@@ -127,7 +127,7 @@ def _written(footage: Footage, frames: Iterator[Planes], clip: bytes, layout: st
         "max_interleave_delta": "0",
     }
     with av.open(file, "w", format="mp4", options=options) as target:
-        target.metadata.update({"comment": COMMENT, "encoder": SOFTWARE})
+        target.metadata["comment"] = COMMENT
         picture = target.add_stream("libx264", rate=FRAMES_PER_SECOND, options=_encoder_options(footage.size))
         picture.width, picture.height = footage.size
         picture.pix_fmt = "yuv420p"

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from simulator.rendering.styles import Variation
+from simulator.rendering.styles import LARGEST_ZOOM_IN, Variation
 from simulator.rendering.textures import (
     Levels,
     as_picture,
@@ -34,7 +34,13 @@ def scene_for(size: tuple[int, int], look: Look, variation: Variation) -> Image.
         levels = _paper(small, look.backdrop, random)
     else:
         levels = _SCENES[look.scene or "studio"](small, random)
-    return as_picture(levels).resize(size, Image.Resampling.BICUBIC)
+    picture = as_picture(levels)
+    if variation.layout % 2:
+        picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    # Nearer or farther, so that one prompt's pictures look from several places.
+    left, top = (round(side * 0.22 * (variation.zoom - 1) / LARGEST_ZOOM_IN) for side in small)
+    nearer = picture.crop((left, top, small[0] - left, small[1]))
+    return nearer.resize(size, Image.Resampling.BICUBIC)
 
 
 def _paper(size: _Size, colour: Colour, random: _Random) -> Levels:

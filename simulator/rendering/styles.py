@@ -34,6 +34,9 @@ _BLACK_AND_WHITE = re.compile(r"\bblack(?: and |-and-| & )white\b")
 _GOLDEN = 0.381966
 
 
+LARGEST_ZOOM_IN = 0.06
+
+
 @dataclass(frozen=True)
 class Variation:
     """What the hash decides. Shares are in 0…1; ``seed`` feeds random textures."""
@@ -63,10 +66,10 @@ def variation_for(prompt: str, number: int) -> Variation:
         seed=int.from_bytes(digest[24:28]) + steps,
         light=share(0),
         accent=_colour(accent),
-        zoom=1.0 + 0.04 * share(2),
+        zoom=1.0 + LARGEST_ZOOM_IN * share(2),
         pan=(share(3), share(4)),
         layout=int(start[5] * 1000) + steps,
-        exposure=0.3 * (share(2) - 0.5),
+        exposure=0.44 * (share(2) - 0.5),
     )
 
 
