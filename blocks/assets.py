@@ -27,7 +27,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 _SPARE_BYTES = 64 << 20
 
 
-class AssetGone(MediaError):  # noqa: N818 - named for what it says
+class AssetGone(MediaError):
     """A kept asset is missing or damaged. It can be collected again from the service while that has it."""
 
 

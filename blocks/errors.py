@@ -50,7 +50,7 @@ class Problem:
         return f"{self.file}:{self.line}: {self.column}: {self.message}"
 
 
-class InvalidInput(CampaignError):  # noqa: N818 - named for what it says, like all of this tree
+class InvalidInput(CampaignError):
     """The campaign cannot start; carries every problem at once."""
 
     def __init__(self, message: str, problems: tuple[Problem, ...] = ()) -> None:
@@ -64,23 +64,23 @@ def in_full(error: CampaignError) -> str:
     return "\n".join(str(problem) for problem in problems) or str(error)
 
 
-class BudgetRefused(CampaignError):  # noqa: N818 - see above
+class BudgetRefused(CampaignError):
     pass
 
 
-class NeedsPerson(CampaignError):  # noqa: N818 - see above
+class NeedsPerson(CampaignError):
     pass
 
 
-class Stopped(CampaignError):  # noqa: N818 - see above
+class Stopped(CampaignError):
     pass
 
 
-class LedgerUnusable(CampaignError):  # noqa: N818 - see above
+class LedgerUnusable(CampaignError):
     pass
 
 
-class StoreUnusable(CampaignError):  # noqa: N818 - see above
+class StoreUnusable(CampaignError):
     pass
 
 
@@ -100,7 +100,7 @@ class MediaOutOfLimits(MediaError):
         self.reasons = reasons
 
 
-class FetchRefused(CampaignError):  # noqa: N818 - see above
+class FetchRefused(CampaignError):
     def __init__(self, message: str, *, url: str = "", path: Path | None = None) -> None:
         super().__init__(message)
         self.url = url

@@ -28,6 +28,7 @@ class WaveSpeedAccount(Block):
     Example:
         ``WaveSpeedAccount(api_key="…", max_concurrent=300).save("brand-team")``, then
         ``campaign run spring.csv --account brand-team``.
+
     """
 
     _block_type_name: ClassVar[str] = "WaveSpeed Account"
@@ -69,6 +70,7 @@ class CampaignWorkspace(Block):
 
     Example:
         ``CampaignWorkspace(home="/srv/campaigns", ledger_url="postgresql+psycopg://…").save("studio")``
+
     """
 
     _block_type_name: ClassVar[str] = "Campaign Workspace"

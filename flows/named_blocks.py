@@ -20,7 +20,7 @@ async def load_blocks(account: str | None, workspace: str | None) -> Mapping[str
             block: WaveSpeedAccount | CampaignWorkspace = await _load(kind, name)
         except ValueError as error:
             raise InvalidInput(
-                f"{option} {name}: there is no {kind.get_block_type_slug()} block of that name; create it in Prefect's UI "
+                f"{option} {name}: there is no {kind.get_block_type_slug()} block of that name; make it in Prefect "
                 "or in Python, after `prefect block register --module blocks.prefect_blocks`"
             ) from error
         values |= block.values()

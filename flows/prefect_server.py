@@ -85,8 +85,8 @@ async def _require_answer(url: str) -> None:
         problem = await client.api_healthcheck()
     if problem is not None:
         raise InvalidInput(
-            f"PREFECT_API_URL {url}: no Prefect server answers there ({problem or type(problem).__name__}). Nothing was "
-            "spent; start it, correct the address, or unset the variable: then a server is started for the run"
+            f"PREFECT_API_URL {url}: no Prefect server answers there ({problem or type(problem).__name__}). Nothing "
+            "was spent; start it, correct the address, or unset the variable: then a server is started for the run"
         )
 
 

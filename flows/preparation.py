@@ -22,7 +22,7 @@ from tasks.plan import Plan, Planner
 
 @dataclass(frozen=True)
 class RunOptions:
-    """What one run was asked for. ``budget`` is in millionths of a dollar; ``out`` is relative to the working folder."""
+    """What one run was asked for. ``budget`` is in millionths of a dollar; ``out`` is relative to the working dir."""
 
     csv: Path
     out: Path = Path("runs")

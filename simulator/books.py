@@ -28,7 +28,7 @@ from simulator.tables import account, charges, outputs, predictions, uploads
 DEFAULT_CREDIT = 1_000_000_000
 
 
-class InsufficientCredit(Exception):  # noqa: N818 - named for what it says
+class InsufficientCredit(Exception):
     """The account cannot pay for the prediction; nothing was written."""
 
 

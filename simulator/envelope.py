@@ -11,7 +11,7 @@ from simulator.service_time import ServiceTime
 GATEWAY_TITLES = {502: "502 Bad Gateway", 504: "504 Gateway Time-out"}
 
 
-class Refusal(Exception):  # noqa: N818 - an answer, not a failure of the program
+class Refusal(Exception):
     """A call ends here with this error; ``retry_after`` is in seconds."""
 
     def __init__(

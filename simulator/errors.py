@@ -7,11 +7,11 @@ class SimulatorError(Exception):
     """Foreseeable: its text is for the person who started the simulator."""
 
 
-class FaultsInvalid(SimulatorError):  # noqa: N818 - named for what it says, like all here
+class FaultsInvalid(SimulatorError):
     """The fault file does not say what it should; the text lists every problem, one a line."""
 
 
-class HomeInUse(SimulatorError):  # noqa: N818 - see above
+class HomeInUse(SimulatorError):
     """Another simulator keeps its books in this folder; ``url`` is where it answers, where that is known."""
 
     def __init__(self, home: Path, url: str | None) -> None:
@@ -23,5 +23,5 @@ class HomeInUse(SimulatorError):  # noqa: N818 - see above
         self.url = url
 
 
-class BooksUnusable(SimulatorError):  # noqa: N818 - see above
+class BooksUnusable(SimulatorError):
     """The simulator's books cannot be opened, or were written by another version."""

@@ -24,7 +24,7 @@ _OWN_UPLOAD = re.compile(rf"(?:{UPLOADS_PATH}|{REWRITTEN_PATH})/([0-9a-f]{{32}})
 _OWN_OUTPUT = re.compile(rf"{OUTPUTS_PATH}/([0-9a-f]{{32}})/([^/]+)")
 
 
-class MediaUnreadable(Exception):  # noqa: N818 - named for what it says
+class MediaUnreadable(Exception):
     """The URL does not lead to bytes that the service may read."""
 
 

@@ -55,7 +55,7 @@ class Made:
     sha256: str
 
 
-class MediaRejected(Exception):  # noqa: N818 - named for what it says
+class MediaRejected(Exception):
     """An input is not what the model takes."""
 
 

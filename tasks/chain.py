@@ -14,9 +14,7 @@ from tasks.work import StageWork, WorkInput
 Part = EditPart | ComposePart | VideoPart
 
 
-def inputs_of(
-    brief: Brief, part: Part, inputs: Inputs, carried: Sequence[WorkInput] = ()
-) -> tuple[WorkInput, ...]:
+def inputs_of(part: Part, inputs: Inputs, carried: Sequence[WorkInput] = ()) -> tuple[WorkInput, ...]:
     """In the order in which the model is given them; ``carried`` are the pictures of the stage before that fit."""
     if isinstance(part, EditPart):
         return (_named(inputs, part.image, "image"),)
@@ -52,7 +50,7 @@ def work_of(
 ) -> StageWork:
     """The stage as the tasks take it, once every input is known."""
     request = part.request
-    sent = inputs_of(brief, part, inputs, carried)
+    sent = inputs_of(part, inputs, carried)
     seconds = seconds_of(part, inputs)
     quantity = request.quantity_for(seconds)
     return StageWork(

@@ -1,4 +1,4 @@
-"""From a prediction's id to verified bytes in the asset store. Nothing here costs money, so all of it may be repeated."""
+"""From a prediction's id to verified bytes in the asset store. None of it costs money, so all may be repeated."""
 
 import asyncio
 import time
@@ -34,7 +34,7 @@ TRIES = 4
 TRY_AGAIN_SECONDS = 0.5
 
 
-class CollectingFailed(CampaignError):  # noqa: N818 - named for what it says
+class CollectingFailed(CampaignError):
     """An output that is paid for could not be had in this run; its attempt stays ``completed``."""
 
 

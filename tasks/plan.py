@@ -148,14 +148,14 @@ class Planner:
         work = []
         for brief, part in parts:
             carried = self._carried(brief, part.request.stage)
-            sent = inputs_of(brief, part, self._inputs, carried)
-            work.append((brief, part, sent, key_of(self._service, part.request, sent, brief.take)))
+            sent = inputs_of(part, self._inputs, carried)
+            work.append((brief, part, key_of(self._service, part.request, sent, brief.take)))
         keys = [key for *_, key in work]
         stored = self._ledger.find_stored(keys) if self._ledger else {}
         held = self._ledger.find_held(keys) if self._ledger else {}
         entries = []
-        for brief, part, sent, key in work:
-            action, reason = self._decide(brief, part, sent, key, stored.get(key), held.get(key) is not None)
+        for brief, part, key in work:
+            action, reason = self._decide(brief, part, key, stored.get(key), held.get(key) is not None)
             entries.append(self._entry(brief, part, key, action, reason))
             if not isinstance(part, VideoPart):
                 self._leave(brief, part, key, stored.get(key) if action == "cached" else None)
@@ -169,7 +169,6 @@ class Planner:
         self,
         brief: Brief,
         part: Part,
-        sent: Sequence[WorkInput],
         key: str,
         stored: StoredGeneration | None,
         held: bool,

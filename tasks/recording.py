@@ -4,14 +4,12 @@ import importlib.metadata
 import platform
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 
 from blocks.ledger import AttemptRow
 from blocks.money import dollars_text
 from blocks.prices import PriceBook
 from tasks.brief import Campaign, VideoPart, references_of
 from tasks.chain import inputs_of, seconds_of
-from tasks.endings import ExitStatus
 from tasks.inputs import Inputs
 from tasks.plan import Plan
 from tasks.production import MadeBrief, MadeStage
@@ -74,10 +72,8 @@ def record_briefs(
 
 def _brief_record(made: MadeBrief, inputs: Inputs, plan: Plan, bench: Workbench, costs: Costs) -> BriefRecord:
     stages = tuple(_stage_record(made, stage, inputs, plan, bench, costs) for stage in made.stages)
-    if made.problem is None:
-        status = "done"
-    else:
-        status = "failed" if made.problem.outcome is Outcome.FAILED else "held"
+    ended = made.problem.outcome if made.problem else None
+    status = {None: "done", Outcome.FAILED: "failed"}.get(ended, "held")
     return BriefRecord.model_validate(
         {
             "brief": made.brief.brief,
@@ -101,7 +97,7 @@ def _stage_record(
     attempts = [] if outcome in {Outcome.CACHED, Outcome.SKIPPED} else costs.take(key)
     refunded = sum(attempt.refunded for attempt in attempts)
     charged = sum(attempt.charged or 0 for attempt in attempts) - refunded
-    sent = stage.work.inputs if stage.work else inputs_of(made.brief, part, inputs)
+    sent = stage.work.inputs if stage.work else inputs_of(part, inputs)
     watch = bench.stopwatches.get((made.brief.brief, name.value))
     latency = result.latency if result else watch.latency() if watch and not stage.skipped else Latency()
     return StageRecord(
@@ -124,7 +120,7 @@ def _stage_record(
         inputs=tuple(_input_record(item, inputs, made, bench) for item in sent),
         assets=_placed(made.brief.brief, name.value, result.assets if result else ()),
         latency=latency,
-        notes=_notes(made, stage, inputs),
+        notes=_notes(stage, inputs),
         generation_key=key,
         started_at=result.started_at if result else None,
         ended_at=result.ended_at if result else None,
@@ -158,7 +154,7 @@ def _input_record(item: WorkInput, inputs: Inputs, made: MadeBrief, bench: Workb
     )
 
 
-def _notes(made: MadeBrief, stage: MadeStage, inputs: Inputs) -> tuple[str, ...]:
+def _notes(stage: MadeStage, inputs: Inputs) -> tuple[str, ...]:
     """Where what was made is not what was asked for: worth a word, never a reason to refuse what is paid for."""
     if stage.result is None:
         return ()

@@ -16,7 +16,7 @@ _REFUSED_LOOKS = 5
 _EMPTY_LOOKS = 3
 
 
-class DeadlinePassed(CampaignError):  # noqa: N818 - named for what it says, like blocks.errors
+class DeadlinePassed(CampaignError):
     """The prediction still runs; its attempt stays resumable."""
 
     def __init__(self, prediction_id: str, seconds: float) -> None:

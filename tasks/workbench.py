@@ -23,7 +23,6 @@ from tasks.stopping import StopSignal
 from tasks.stopwatch import Stopwatch
 from tasks.waiting import PredictionWatch
 
-
 _Arguments = ParamSpec("_Arguments")
 _Answer = TypeVar("_Answer")
 

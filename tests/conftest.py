@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from campaign_support import Workplace
+
 from flows.prefect_server import prefect_service
 from flows.shared_service import shared_service
 

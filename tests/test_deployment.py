@@ -10,8 +10,8 @@ from typing import Any
 
 import httpx
 import pytest
-
 from campaign_support import Workplace, charged_millionths, wait_until
+
 from flows.service_keeper import answers, free_port
 
 ROOT = Path(__file__).parents[1]

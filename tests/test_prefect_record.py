@@ -10,11 +10,11 @@ from typing import Any
 
 import httpx
 import pytest
-
 from campaign_support import Workplace, wait_until
+from simulator_support import KEY, simulator_thread
+
 from flows.prefect_server import prefect_service
 from flows.shared_service import shared_service
-from simulator_support import KEY, simulator_thread
 
 
 class Record:

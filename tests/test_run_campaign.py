@@ -6,11 +6,10 @@ from decimal import Decimal
 from pathlib import Path
 
 import av
-import pyarrow.parquet as parquet
 import pytest
-from PIL import Image
-
 from campaign_support import MEDIA, Workplace, charged_millionths, rows_of
+from PIL import Image
+from pyarrow import parquet
 from simulator_support import KEY, Simulator, simulator_thread
 
 ALL_STAGES = {

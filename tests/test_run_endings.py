@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from campaign_support import Workplace, charged_millionths, rows_of, wait_until
 from simulator_support import KEY, Simulator, simulator_thread
 

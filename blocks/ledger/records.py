@@ -27,11 +27,11 @@ class AttemptState(StrEnum):
     WITHDRAWN = "withdrawn"  # nothing was sent; the reservation is released
 
 
-class IllegalTransition(RuntimeError):  # noqa: N818 - named for what it says
+class IllegalTransition(RuntimeError):
     """A step that an attempt in its state cannot take: a mistake in the program."""
 
 
-class LeaseLost(CampaignError):  # noqa: N818 - named for what it says
+class LeaseLost(CampaignError):
     """Another process has taken the work over. Claim it again, and wait for the other's result."""
 
 
