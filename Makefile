@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install run test check lint format types lock clean
+.PHONY: install run test system check lint format types lock clean
 
 install: $(VENV)/installed
 
@@ -21,8 +21,12 @@ $(VENV)/installed-dev: $(VENV)/installed requirements-dev.txt
 run: install
 	$(BIN)/campaign run data/campaign.csv
 
-test: $(VENV)/installed-dev
+test: $(VENV)/installed-dev system
 	$(BIN)/pytest
+
+# The programs outside Python that the tests start: installed where that is allowed, else named.
+system:
+	@tests/install_programs.sh
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .
