@@ -3,7 +3,7 @@
 import importlib.metadata
 import platform
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from blocks.ledger import AttemptRow
 from blocks.money import dollars_text
@@ -46,16 +46,28 @@ _LIBRARIES = (
 )
 
 
-class Costs:
-    """The attempts settled in this run, each booked to one row: equal work of several briefs is paid for once."""
+_Row = tuple[str, str]  # brief and stage
+_Rows = Mapping[_Row, Sequence[AttemptRow]]
 
-    def __init__(self, settled: Sequence[AttemptRow]) -> None:
-        self._by_key: dict[str, list[AttemptRow]] = defaultdict(list)
-        for attempt in settled:
-            self._by_key[attempt.generation_key].append(attempt)
 
-    def take(self, key: str | None) -> list[AttemptRow]:
-        return self._by_key.pop(key, []) if key is not None else []
+def rows_of_attempts(
+    made: Iterable[MadeBrief], settled: Sequence[AttemptRow]
+) -> dict[_Row, list[AttemptRow]]:
+    """The attempts charged in this run, each booked to one row: equal work of several briefs is paid for once.
+
+    A row that found its work done is given what is left: what a run that was killed had settled of it.
+    """
+    by_key: dict[str, list[AttemptRow]] = defaultdict(list)
+    for attempt in settled:
+        by_key[attempt.generation_key].append(attempt)
+    stages = [(brief, stage) for brief in made for stage in brief.stages if stage.work is not None]
+    # Those that did the work themselves come first.
+    stages.sort(key=lambda row: row[1].outcome is Outcome.CACHED)
+    return {
+        (brief.brief.brief, stage.work.stage): by_key.pop(stage.work.key, [])
+        for brief, stage in stages
+        if stage.work is not None
+    }
 
 
 def record_briefs(
@@ -66,12 +78,12 @@ def record_briefs(
     bench: Workbench,
     settled: Sequence[AttemptRow],
 ) -> tuple[BriefRecord, ...]:
-    costs = Costs(settled)
-    return tuple(_brief_record(made[brief.brief], inputs, plan, bench, costs) for brief in campaign.briefs)
+    rows = rows_of_attempts(made.values(), settled)
+    return tuple(_brief_record(made[brief.brief], inputs, plan, bench, rows) for brief in campaign.briefs)
 
 
-def _brief_record(made: MadeBrief, inputs: Inputs, plan: Plan, bench: Workbench, costs: Costs) -> BriefRecord:
-    stages = tuple(_stage_record(made, stage, inputs, plan, bench, costs) for stage in made.stages)
+def _brief_record(made: MadeBrief, inputs: Inputs, plan: Plan, bench: Workbench, rows: _Rows) -> BriefRecord:
+    stages = tuple(_stage_record(made, stage, inputs, plan, bench, rows) for stage in made.stages)
     ended = made.problem.outcome if made.problem else None
     status = {None: "done", Outcome.FAILED: "failed"}.get(ended, "held")
     return BriefRecord.model_validate(
@@ -88,13 +100,16 @@ def _brief_record(made: MadeBrief, inputs: Inputs, plan: Plan, bench: Workbench,
 
 
 def _stage_record(
-    made: MadeBrief, stage: MadeStage, inputs: Inputs, plan: Plan, bench: Workbench, costs: Costs
+    made: MadeBrief, stage: MadeStage, inputs: Inputs, plan: Plan, bench: Workbench, rows: _Rows
 ) -> StageRecord:
     part, outcome, result = stage.part, stage.outcome, stage.result
     name = part.request.stage
     planned = plan.find(made.brief.brief, name)
     key = stage.work.key if stage.work else None
-    attempts = [] if outcome in {Outcome.CACHED, Outcome.SKIPPED} else costs.take(key)
+    attempts = rows.get((made.brief.brief, name.value), [])
+    if attempts and outcome is Outcome.CACHED:
+        # A run that was killed had done it and left no table: it is accounted for here.
+        outcome = Outcome.RESUMED
     refunded = sum(attempt.refunded for attempt in attempts)
     charged = sum(attempt.charged or 0 for attempt in attempts) - refunded
     sent = stage.work.inputs if stage.work else inputs_of(part, inputs)

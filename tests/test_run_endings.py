@@ -64,6 +64,7 @@ def test_kill_9_in_the_middle_and_a_second_run_bill_everything_once(
     # The killed run left no table, so the second one accounts for what both of them did.
     stages = finished.document["stages"]
     assert stages["generated"] + stages["resumed"] + stages["cached"] == 12
+    assert charged_in_all_runs(workplace) == 12 * 28_000
     billed = {row["prediction_id"] for row in rows_of(workplace.out(finished.document["run"]) / "cost.csv")}
     assert billed == {prediction.id for prediction in slow_service.books.predictions()}
 

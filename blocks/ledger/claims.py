@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from blocks.ledger.owners import LEASE_SECONDS, NO_LEASE, Process
+from blocks.ledger.owners import LEASE_SECONDS, NO_LEASE, is_alive
 from blocks.ledger.part import HeldLease, Part, attempt_from, chunks
 from blocks.ledger.records import (
     AlreadyStored,
@@ -133,11 +133,9 @@ class Claims(Part):
 
 def lease_end(row: sa.Row[Any], now: datetime) -> datetime | None:
     """Say when the lease of a generation's row, joined with its owner, runs out; None where none is alive."""
-    if row.lease_token is None or row.heartbeat_at is None:
+    if row.lease_token is None or not is_alive(row, now):
         return None
     until: datetime = row.heartbeat_at + timedelta(seconds=LEASE_SECONDS)
-    if until <= now or Process(row.host, row.pid, row.process_start).is_dead():
-        return None
     return until
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import psutil
 import sqlalchemy as sa
@@ -100,6 +101,13 @@ class Owners(Part):
             _drop(connection, [owner])
         for key in [key for key, lease in self._leases.items() if lease.owner == owner]:
             del self._leases[key]
+
+
+def is_alive(row: sa.Row[Any], now: datetime) -> bool:
+    """Say whether the owner of a row that is joined with ``owners`` is at work; one that has left is not."""
+    if row.heartbeat_at is None or row.heartbeat_at + timedelta(seconds=LEASE_SECONDS) <= now:
+        return False
+    return not Process(row.host, row.pid, row.process_start).is_dead()
 
 
 def _insert_owner(connection: sa.Connection, owner: str, now: datetime) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from blocks.errors import NeedsPerson
 from blocks.ledger.attempts import check_step, settled_values, step_values, taken
 from blocks.ledger.claims import lease_end
+from blocks.ledger.owners import is_alive
 from blocks.ledger.part import Part, attempt_from, chunks, plain, update_attempt
 from blocks.ledger.records import (
     Adopt,
@@ -92,6 +93,32 @@ class Recovery(Part):
                 return _apply(connection, attempt, one, self._database.now(connection))
         except IntegrityError as error:
             raise NeedsPerson(taken(prediction_id)) from error
+
+    def send_again(self, attempt_id: int) -> AttemptRow:
+        """Let a ``held`` attempt be sent again by the next run, as a person says that nothing came of it."""
+        with self._database.write() as connection:
+            _, attempt = self._locked_attempt(connection, attempt_id)
+            if attempt.state is not AttemptState.HELD or attempt.prediction_id is not None:
+                raise IllegalTransition(f"attempt {attempt_id} is {attempt.state}: it cannot be sent again")
+            return _apply(connection, attempt, SendAgain(attempt_id), self._database.now(connection))
+
+    def at_work(self, service: str) -> set[int]:
+        """Pick the attempts that a living process is busy with: it made or resumed them, or claimed their work.
+
+        May be asked within ``decide``: nobody can claim, resume or settle anything then.
+        """
+        with self._database.read() as connection:
+            now = self._database.now(connection)
+            alive = [row.id for row in connection.execute(sa.select(owners)).all() if is_alive(row, now)]
+            query = (
+                sa.select(attempts.c.id)
+                .join(generations, attempts.c.generation_key == generations.c.key)
+                .where(
+                    attempts.c.service == service,
+                    attempts.c.owner.in_(alive) | generations.c.lease_owner.in_(alive),
+                )
+            )
+            return set(connection.execute(query).scalars())
 
     def settle(
         self,

@@ -2,15 +2,17 @@
 
 import re
 import secrets
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
 from blocks.errors import InvalidInput
-from blocks.ledger.part import Part
-from blocks.ledger.records import RunRow, UsualSeconds
-from blocks.ledger.tables import attempts, runs
+from blocks.ledger.owners import is_alive
+from blocks.ledger.part import Part, chunks, update_attempt
+from blocks.ledger.records import AttemptRow, RunRow, UsualSeconds
+from blocks.ledger.tables import attempts, owners, runs
 
 _LONGEST_CAMPAIGN_NAME = 40
 # Everything about a run but its record, which is as large as the campaign.
@@ -79,6 +81,32 @@ class Runs(Part):
                 .returning(*_ROW)
             )
             return _run(connection.execute(changed).one())
+
+    def inherit(self, keys: Iterable[str], run_id: str) -> list[AttemptRow]:
+        """Charge to this run what runs that died had settled of these pieces of work; return those attempts.
+
+        A run that was killed left no table: without this, what it paid for would be in none.
+        """
+        inherited: list[AttemptRow] = []
+        with self._database.write() as connection:
+            now = self._database.now(connection)
+            for chunk in chunks(keys):
+                query = (
+                    sa.select(attempts.c.id.label("attempt_id"), owners)
+                    .select_from(
+                        attempts.join(runs, attempts.c.settled_run_id == runs.c.id).outerjoin(
+                            owners, attempts.c.owner == owners.c.id
+                        )
+                    )
+                    .where(
+                        attempts.c.generation_key.in_(chunk), runs.c.ended_at.is_(None), runs.c.id != run_id
+                    )
+                )
+                dead = [row for row in connection.execute(query).all() if not is_alive(row, now)]
+                inherited += [
+                    update_attempt(connection, row.attempt_id, {"settled_run_id": run_id}) for row in dead
+                ]
+        return inherited
 
     def runs(self) -> list[RunRow]:
         """List all runs, the newest first."""
