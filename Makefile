@@ -22,7 +22,7 @@ run: install
 	$(BIN)/campaign run data/campaign.csv
 
 test: $(VENV)/installed-dev system
-	$(BIN)/pytest
+	$(BIN)/pytest -n logical --maxprocesses 4 --dist worksteal
 
 # The programs outside Python that the tests start: installed where that is allowed, else named.
 system:
