@@ -10,12 +10,12 @@ install: $(VENV)/installed
 $(VENV)/installed: requirements.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "kling-campaigns needs Python 3.11 or newer; set PYTHON=…")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --require-hashes --requirement requirements.txt
+	$(BIN)/pip install --quiet --require-hashes --requirement requirements.txt --constraint requirements.txt
 	$(BIN)/pip install --quiet --no-build-isolation --no-deps --editable .
 	touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed requirements-dev.txt
-	$(BIN)/pip install --quiet --require-hashes --requirement requirements-dev.txt
+	$(BIN)/pip install --quiet --require-hashes --requirement requirements-dev.txt --constraint requirements-dev.txt
 	touch $@
 
 run: install
@@ -43,9 +43,9 @@ check: lint types test
 
 # Locks every dependency with hashes and without the address of an index, for all supported Pythons.
 lock:
-	uv pip compile --quiet --no-strip-extras --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 	  --output-file requirements.txt pyproject.toml requirements-build.in
-	uv pip compile --quiet --no-strip-extras --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 	  --constraint requirements.txt --group dev --output-file requirements-dev.txt
 
 clean:
