@@ -4,6 +4,7 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from datetime import timedelta
 
 from pydantic import SecretStr
 
@@ -23,6 +24,8 @@ from tasks.stopping import StopSignal
 from tasks.waiting import PredictionWatch
 from tasks.workbench import Workbench
 
+# A download that nobody has written to for so long belongs to a process that died.
+ABANDONED = timedelta(hours=6)
 # The embedded simulator serves this machine only; its key guards nothing and is no secret.
 EMBEDDED_KEY = SecretStr("embedded-simulator")
 
@@ -64,6 +67,7 @@ async def set_up(
         ledger = AsyncLedger(books)
         stack.push_async_callback(asyncio.to_thread, ledger.close)
         store = AssetStore(settings.assets)
+        await asyncio.to_thread(store.sweep_incoming, ABANDONED)
         key, base_url = settings.api_key or EMBEDDED_KEY, settings.base_url
         if settings.embedded:
             base_url = await enter_shared_service(

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from blocks.errors import (
     CampaignError,
     FetchRefused,
     InputNotFetched,
+    NeedsPerson,
     NotDecodable,
     NotFound,
     PredictionFailed,
@@ -30,8 +31,13 @@ from tasks.workbench import Workbench
 # The largest outputs seen are 4k pictures of some 40 MB and clips of 10 s; a service gone wrong must not fill the disk.
 LARGEST_BYTES = {"image": 200_000_000, "video": 1_000_000_000}
 DOWNLOAD_SECONDS = 600.0
+KEPT_BY_SERVICE = timedelta(days=7)
 TRIES = 4
 TRY_AGAIN_SECONDS = 0.5
+
+
+class OutputsExpired(Transient):
+    """Too old to be collected free of charge: a new attempt may be paid for, within the budget."""
 
 
 class CollectingFailed(CampaignError):
@@ -43,7 +49,13 @@ async def await_end(bench: Workbench, work: StageWork, attempt: AttemptRow, watc
     assert attempt.prediction_id is not None  # only attempts that have one come here
     if attempt.state is AttemptState.COMPLETED:
         # Addresses may have changed or expired since they were written down.
-        return await bench.client.result(attempt.prediction_id)
+        try:
+            prediction = await bench.client.result(attempt.prediction_id)
+        except NotFound as error:
+            raise await _not_found(bench, attempt, error) from error
+        if prediction.completed and prediction.outputs:
+            return prediction
+        raise await _not_found(bench, attempt, NotFound(f"the prediction is {prediction.status} now"))
     age = (datetime.now(UTC) - attempt.submitted_at).total_seconds() if attempt.submitted_at else 0.0
     try:
         watched = await bench.watch.wait(
@@ -56,16 +68,7 @@ async def await_end(bench: Workbench, work: StageWork, attempt: AttemptRow, watc
             stop=bench.stop.interrupted,
         )
     except NotFound as error:
-        cost = await bench.settlement.cost_of(attempt)
-        await bench.ask(
-            bench.ledger.failed,
-            attempt.id,
-            code="gone",
-            message=str(error),
-            run_id=bench.run_id,
-            settlement=cost,
-        )
-        raise
+        raise await _not_found(bench, attempt, error) from error
     watch.polls += watched.polls
     prediction = watched.prediction
     if prediction.inference_seconds is not None:
@@ -100,6 +103,30 @@ async def await_end(bench: Workbench, work: StageWork, attempt: AttemptRow, watc
     return prediction
 
 
+async def _not_found(bench: Workbench, attempt: AttemptRow, error: NotFound) -> CampaignError:
+    """What to raise where the account does not know the prediction, or has its outputs no more."""
+    if _has_expired(attempt):
+        await bench.ask(
+            bench.ledger.failed, attempt.id, code="expired", message=str(error), run_id=bench.run_id
+        )
+        return OutputsExpired(
+            "the service keeps outputs for 7 days, and these have expired; it is generated again",
+            prediction_id=attempt.prediction_id,
+        )
+    # Another key, perhaps: paying again for what the right one could collect is a person's decision.
+    reason = (
+        f"the account does not have prediction {attempt.prediction_id}, which is less than 7 days old; is it another "
+        "account's key? Run the campaign with that one, or see `campaign reconcile`"
+    )
+    await bench.ask(bench.ledger.held, attempt.id, reason)
+    return NeedsPerson(reason)
+
+
+def _has_expired(attempt: AttemptRow) -> bool:
+    since = attempt.service_created_at or attempt.submitted_at
+    return since is not None and datetime.now(UTC) - since > KEPT_BY_SERVICE
+
+
 async def collect(
     bench: Workbench, work: StageWork, attempt: AttemptRow, prediction: Prediction, watch: Stopwatch
 ) -> tuple[AssetRecord, ...]:
@@ -113,9 +140,14 @@ async def collect(
     try:
         with watch.step("download_s"):
             kept = await asyncio.gather(
-                *(_collect_one(bench, work, prediction, number) for number in range(len(prediction.outputs)))
+                *(
+                    _collect_one(bench, work, prediction, number, expired=_has_expired(attempt))
+                    for number in range(len(prediction.outputs))
+                )
             )
         settlement = await cost
+    except NotFound as error:
+        raise await _not_found(bench, attempt, error) from error
     finally:
         cost.cancel()
     flags = prediction.has_nsfw_contents
@@ -139,7 +171,9 @@ def as_record(asset: StoredAsset) -> AssetRecord:
     return AssetRecord(path="", **asdict(asset))
 
 
-async def _collect_one(bench: Workbench, work: StageWork, prediction: Prediction, number: int) -> StoredAsset:
+async def _collect_one(
+    bench: Workbench, work: StageWork, prediction: Prediction, number: int, *, expired: bool
+) -> StoredAsset:
     for attempt in range(1, TRIES + 1):
         bench.stop.check()
         path = bench.store.incoming_path()
@@ -155,7 +189,7 @@ async def _collect_one(bench: Workbench, work: StageWork, prediction: Prediction
             sha256, size = await asyncio.to_thread(bench.store.keep, path, expected_sha256=fetched.sha256)
         except (NotFound, NotDecodable, Transient, FetchRefused) as error:
             if attempt == TRIES:
-                raise _collectable(error, prediction.id) from error
+                raise _collectable(error, prediction, expired=expired) from error
             await bench.stop.sleep(TRY_AGAIN_SECONDS * 2**attempt)
             # The address may have expired, or the output may have been replaced: the service is asked again.
             prediction = await bench.client.result(prediction.id)
@@ -170,12 +204,14 @@ async def _collect_one(bench: Workbench, work: StageWork, prediction: Prediction
     raise AssertionError("the last try returns or raises")
 
 
-def _collectable(error: Exception, prediction_id: str) -> Exception:
+def _collectable(error: Exception, prediction: Prediction, *, expired: bool) -> Exception:
     hint = (
         "it is paid for; run the command again to collect it free of charge (the service keeps it for 7 days)"
     )
+    if isinstance(error, NotFound) and expired:
+        return error
     if isinstance(error, Transient):
-        return Unavailable(f"{error}; {hint}", prediction_id=prediction_id)
+        return Unavailable(f"{error}; {hint}", prediction_id=prediction.id)
     return CollectingFailed(f"{error}; {hint}")
 
 

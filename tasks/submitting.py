@@ -29,6 +29,8 @@ from tasks.work import StageWork
 from tasks.workbench import Workbench
 
 CAP_SECONDS = 0.5
+# Bytes that an output may take on the disk, twice over: in the store and in the run's folder.
+ROOM = {"image": 100_000_000, "video": 200_000_000}
 # A 429 that does not say how long.
 PAUSE_SECONDS = 5.0
 
@@ -42,6 +44,8 @@ async def submit(
     BudgetRefused, NeedsPerson (the outcome stayed unknown) or Stopped.
     """
     bench.stop.check_spending()
+    # Nothing is paid for that could not be kept.
+    await asyncio.to_thread(bench.store.ensure_room, ROOM[work.kind] * work.expected_outputs)
     with watch.step("upload_s"):
         urls = await upload_inputs(bench, work)
     body = REQUESTS[work.stage].model_validate(work.parameters).body(urls)

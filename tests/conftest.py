@@ -9,6 +9,10 @@ from campaign_support import Workplace
 from flows.prefect_server import prefect_service
 from flows.shared_service import shared_service
 
+# A busy machine is no defect: time is measured in benchmarks, never in a test.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
+
 
 @pytest.fixture(scope="session")
 def prefect_api(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[str]:

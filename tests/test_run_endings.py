@@ -1,6 +1,7 @@
 """How runs end before their end: killed, interrupted, refused, over budget. Nothing is lost, nothing is paid twice."""
 
 import signal
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -264,3 +265,71 @@ def test_no_file_and_no_message_shows_the_key(workplace: Workplace, tmp_path: Pa
         written = [path for path in workplace.folder.rglob("*") if path.is_file()]
         assert len(written) > 15
         assert [path for path in written if canary.encode() in path.read_bytes()] == []
+
+
+def lose_the_asset(workplace: Workplace) -> None:
+    for path in workplace.home.glob("assets/objects/*/*"):
+        path.unlink()
+
+
+def test_a_lost_asset_is_collected_again_free_of_charge(
+    workplace: Workplace, slow_service: Simulator
+) -> None:
+    campaign = workplace.campaign([{"brief": "a", "edit_prompt": "warm", "edit_image": workplace.picture()}])
+    first = workplace.run("run", campaign, "--json")
+    lose_the_asset(workplace)
+
+    again = workplace.run("run", campaign, "--json")
+
+    assert again.status == 0, again
+    assert len(slow_service.books.predictions()) == 1
+    assert charged_in_all_runs(workplace) == 28_000
+    assert assets_of(workplace.out(again.document["run"])) == assets_of(workplace.out(first.document["run"]))
+
+
+@pytest.mark.parametrize(("days", "status", "predictions"), [(8, 0, 2), (1, 1, 1)])
+def test_outputs_that_have_expired_are_paid_for_again_only_after_seven_days(
+    tmp_path: Path, workplace: Workplace, days: int, status: int, predictions: int
+) -> None:
+    with simulator_thread(tmp_path / "service", faults={"switches": {"expiry_seconds": 4}}) as service:
+        workplace.use_service(service.url, KEY)
+        campaign = workplace.campaign(
+            [{"brief": "a", "edit_prompt": "warm", "edit_image": workplace.picture()}]
+        )
+        assert workplace.run("run", campaign).status == 0
+        make_old(workplace, days)
+        output = service.result(service.books.predictions()[0].id)["outputs"][0]
+        wait_until(lambda: service.http.get(output).status_code == 404)
+
+        again = workplace.run("run", campaign, "--json")
+
+        assert again.status == status, again
+        assert len(service.books.predictions()) == predictions
+        assert charged_in_all_runs(workplace) == service.books.charged_total()
+
+
+def test_a_young_prediction_that_the_account_lacks_waits_for_a_person(
+    workplace: Workplace, slow_service: Simulator
+) -> None:
+    campaign = workplace.campaign([{"brief": "a", "edit_prompt": "warm", "edit_image": workplace.picture()}])
+    assert workplace.run("run", campaign).status == 0
+    make_old(workplace, 1)
+    prediction = slow_service.books.predictions()[0]
+    slow_service.data("POST", "/api/v3/predictions/delete", json={"ids": [prediction.id]})
+
+    again = workplace.run("run", campaign, "--json")
+
+    assert again.status == 5, again
+    assert prediction.id in again.stderr
+    assert len(slow_service.books.predictions()) == 1
+
+
+def make_old(workplace: Workplace, days: int) -> None:
+    """The asset is gone, its upload forgotten, and the attempt so many days old."""
+    lose_the_asset(workplace)
+    ledger = sqlite3.connect(workplace.home / "ledger.sqlite")
+    with ledger:
+        for column in ("submitted_at", "service_created_at"):
+            ledger.execute(f"UPDATE attempts SET {column} = datetime({column}, '-{days} days') || '.000000'")
+        ledger.execute("DELETE FROM uploads")
+    ledger.close()

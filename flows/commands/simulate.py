@@ -11,6 +11,7 @@ from flows.command_line import say
 
 def serve_simulator(*, port: int, clock: float, key: str | None, faults: Path | None) -> None:
     """Serves until it is interrupted. Raises InvalidInput where an option cannot be used."""
+    from simulator.errors import SimulatorError
     from simulator.server import serve
 
     home = load_settings().home / "simulator"
@@ -23,7 +24,7 @@ def serve_simulator(*, port: int, clock: float, key: str | None, faults: Path | 
     )
     try:
         serve(home=home, port=port, clock=clock, key=key, faults=faults, on_ready=typer.echo)
-    except ValueError as error:
+    except SimulatorError as error:
         raise InvalidInput(str(error)) from error
     except OSError as error:
         raise InvalidInput(f"port {port} cannot be used: {error.strerror or error}") from error
