@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from campaign_support import Workplace
+from hypothesis import HealthCheck, settings
 
 from flows.prefect_server import prefect_service
 from flows.shared_service import shared_service
