@@ -17,6 +17,13 @@ from pydantic_settings import (
 from blocks.errors import InvalidInput
 
 REAL_SERVICE = "https://api.wavespeed.ai"
+# The service keeps outputs and its history for seven days: a longer wait waits for nothing.
+_LONGEST_SECONDS = 604_800
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+# Not "inf" and not "nan", which are numbers to Python: a run could wait for ever for its history to fall quiet.
+_Seconds = Annotated[float, Field(gt=0, le=_LONGEST_SECONDS, allow_inf_nan=False)]
+_SecondsOrZero = Annotated[float, Field(ge=0, le=_LONGEST_SECONDS, allow_inf_nan=False)]
 
 
 class Settings(BaseSettings):
@@ -42,26 +49,29 @@ class Settings(BaseSettings):
     max_concurrent: Annotated[int, Field(ge=1)] = Field(300, validation_alias="CAMPAIGN_MAX_CONCURRENT")
     images_per_minute: Annotated[int, Field(ge=1)] = Field(500, validation_alias="CAMPAIGN_IMAGES_PER_MINUTE")
     videos_per_minute: Annotated[int, Field(ge=1)] = Field(500, validation_alias="CAMPAIGN_VIDEOS_PER_MINUTE")
-    poll_seconds: Annotated[float, Field(gt=0)] | None = Field(None, validation_alias="CAMPAIGN_POLL_SECONDS")
-    request_seconds: Annotated[float, Field(gt=0)] | None = Field(
-        None, validation_alias="CAMPAIGN_REQUEST_SECONDS"
+    poll_seconds: _Seconds | None = Field(None, validation_alias="CAMPAIGN_POLL_SECONDS")
+    request_seconds: _Seconds | None = Field(None, validation_alias="CAMPAIGN_REQUEST_SECONDS")
+    quiet_seconds: _SecondsOrZero | None = Field(None, validation_alias="CAMPAIGN_QUIET_SECONDS")
+    deadline_seconds: _Seconds = Field(3600, validation_alias="CAMPAIGN_DEADLINE_SECONDS")
+    patience_seconds: _SecondsOrZero = Field(900, validation_alias="CAMPAIGN_PATIENCE_SECONDS")
+    simulator_clock: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
+        0.02, validation_alias="CAMPAIGN_SIMULATOR_CLOCK"
     )
-    quiet_seconds: Annotated[float, Field(ge=0)] | None = Field(
-        None, validation_alias="CAMPAIGN_QUIET_SECONDS"
-    )
-    deadline_seconds: Annotated[float, Field(gt=0)] = Field(
-        3600, validation_alias="CAMPAIGN_DEADLINE_SECONDS"
-    )
-    patience_seconds: Annotated[float, Field(ge=0)] = Field(900, validation_alias="CAMPAIGN_PATIENCE_SECONDS")
-    simulator_clock: Annotated[float, Field(gt=0)] = Field(0.02, validation_alias="CAMPAIGN_SIMULATOR_CLOCK")
     allow_private_inputs: bool = Field(default=False, validation_alias="CAMPAIGN_ALLOW_PRIVATE_INPUTS")
 
     @field_validator("base_url")
     @classmethod
     def _is_an_address(cls, value: str) -> str:
-        parts = urlsplit(value)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
+        value = value.strip()
+        try:
+            parts = urlsplit(value)
+            host, _ = parts.hostname, parts.port
+        except ValueError:
+            host = None
+        if not host or parts.scheme not in {"http", "https"}:
             raise ValueError("is not an address such as https://api.wavespeed.ai")
+        if parts.username is not None or parts.password is not None:
+            raise ValueError("holds a user name or password; give the key as WAVESPEED_API_KEY only")
         return value.rstrip("/")
 
     @property
@@ -77,8 +87,11 @@ class Settings(BaseSettings):
 
     @property
     def origin(self) -> str:
+        """Scheme, host and port, written in one way only: another spelling must not pay for everything again."""
         parts = urlsplit(self.base_url)
-        return f"{parts.scheme}://{parts.netloc}".lower()
+        host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+        port = "" if parts.port in {None, _DEFAULT_PORTS[parts.scheme]} else f":{parts.port}"
+        return f"{parts.scheme}://{host}{port}"
 
     @property
     def service(self) -> str:

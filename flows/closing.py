@@ -29,9 +29,9 @@ async def close_run(
     bench: Workbench, prepared: Prepared, options: RunOptions, made: Sequence[MadeBrief]
 ) -> ClosedRun:
     """Everything a run leaves. Raises StoreUnusable where its folder cannot be written; what is paid for is kept."""
-    await bench.settlement.finish()
     keys = {stage.work.key for brief in made for stage in brief.stages if stage.work is not None}
-    await bench.ask(bench.ledger.inherit, keys, bench.run_id)
+    bench.settlement.look_again_at(await bench.ask(bench.ledger.inherit, keys, bench.run_id))
+    await bench.settlement.finish()
     settled = await bench.ask(bench.ledger.attempts, settled_run_id=bench.run_id)
     status = first_of(set().union(*(brief.statuses for brief in made)))
     notes = list(prepared.plan.notes) + bench.notes

@@ -110,11 +110,70 @@ def report(
 
 
 @app.command()
+def diff(
+    first: Annotated[
+        str, typer.Argument(help="The earlier run's id, or `latest`.", metavar="RUN", show_default=False)
+    ],
+    second: Annotated[
+        str, typer.Argument(help="The later run's id, or `latest`.", metavar="RUN", show_default=False)
+    ],
+    as_json: Json = False,
+    workspace: Workspace = None,
+) -> None:
+    """Say what changed between two runs: inputs, assets, cost, latency."""
+    from flows.commands.diff import show_difference
+
+    _finish(show_difference(first, second, as_json=as_json, workspace=workspace))
+
+
+@app.command()
 def verify(run_id: RunId, workspace: Workspace = None) -> None:
     """Hash every asset of a run again and hold it against the run's manifest."""
     from flows.commands.past import verify_run
 
     _finish(verify_run(run_id, workspace=workspace))
+
+
+@app.command()
+def reconcile(
+    run_id: Annotated[
+        str | None,
+        typer.Argument(
+            help="A run's id, or `latest`; without it, all of the ledger.",
+            metavar="[RUN]",
+            show_default=False,
+        ),
+    ] = None,
+    adopt: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--adopt", help="A held attempt made this prediction; repeatable.", metavar="ATTEMPT=PREDICTION"
+        ),
+    ] = None,
+    release: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--release",
+            help="A held attempt certainly made no prediction, and may be sent again; repeatable.",
+            metavar="ATTEMPT",
+        ),
+    ] = None,
+    as_json: Json = False,
+    account: Account = None,
+    workspace: Workspace = None,
+) -> None:
+    """Hold the ledger against the account's own records; adopt what was orphaned, book refunds."""
+    from flows.commands.reconcile import ReconcileRequest, reconcile_account
+
+    request = ReconcileRequest(
+        run=run_id,
+        adopt=adopt or [],
+        release=release or [],
+        as_json=as_json,
+        account=account,
+        workspace=workspace,
+    )
+    _finish(reconcile_account(request))
 
 
 @app.command()

@@ -30,6 +30,14 @@ from tasks.workbench import Workbench
 
 # The largest outputs seen are 4k pictures of some 40 MB and clips of 10 s; a service gone wrong must not fill the disk.
 LARGEST_BYTES = {"image": 200_000_000, "video": 1_000_000_000}
+# What the models make, and how its files end. A gateway's pixel is a picture too, but never the one that was paid for.
+ENDINGS = {
+    "image/png": "png",
+    "image/jpeg": "jpg",
+    "image/webp": "webp",
+    "video/mp4": "mp4",
+    "video/quicktime": "mov",
+}
 DOWNLOAD_SECONDS = 600.0
 KEPT_BY_SERVICE = timedelta(days=7)
 TRIES = 4
@@ -216,15 +224,20 @@ def _collectable(error: Exception, prediction: Prediction, *, expired: bool) -> 
 
 
 def _decoded(work: StageWork, path: Path) -> dict[str, Any]:
+    facts: dict[str, Any]
     if work.kind == "image":
         picture = decode_picture_fully(path)
-        return {"media_type": picture.media_type, "width": picture.width, "height": picture.height}
-    clip = decode_clip_fully(path)
-    return {
-        "media_type": clip.media_type,
-        "width": clip.width,
-        "height": clip.height,
-        "duration_seconds": clip.duration_seconds,
-        "frames_per_second": clip.frames_per_second,
-        "has_sound": clip.has_sound,
-    }
+        facts = {"media_type": picture.media_type, "width": picture.width, "height": picture.height}
+    else:
+        clip = decode_clip_fully(path)
+        facts = {
+            "media_type": clip.media_type,
+            "width": clip.width,
+            "height": clip.height,
+            "duration_seconds": clip.duration_seconds,
+            "frames_per_second": clip.frames_per_second,
+            "has_sound": clip.has_sound,
+        }
+    if facts["media_type"] not in ENDINGS:
+        raise NotDecodable(f"{facts['media_type']}, which the models do not make")
+    return facts

@@ -3,113 +3,168 @@
 A pure function of what the ledger and the history show, so that every case can be written down in a table.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any
-from urllib.parse import urlsplit
+from datetime import UTC, datetime, timedelta
 
-from blocks.ledger import Adopt, AttemptRow, Decision, Hold, SendAgain
+from blocks.ledger import Adopt, AttemptRow, AttemptState, Decision, Hold, SendAgain
 from blocks.wavespeed import ClockSkew, Prediction
+from tasks.likeness import Likeness, likeness, outputs_fit
 
-_MEDIA_KEYS = ("image", "images", "video")
+# An id is taken on the word of its time only where that agrees with the clocks to this many seconds …
+CLOSE_SECONDS = 5.0
+# … but a clock may have been set between the intent and now, and what may be the attempt's own forbids a second POST.
+FAR_SECONDS = 60.0
+_LATEST = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True)
 class Rules:
-    """``quiet`` seconds without a candidate, after the request timed out, allow the POST to be sent again."""
+    """All in seconds.
+
+    ``quiet`` without a candidate, after the request timed out, allow the POST to be sent again. ``deadline`` after the
+    intent, a lone candidate that has not ended is no longer waited for. ``skew`` is the service's clock less the
+    ledger's.
+    """
 
     quiet: float
+    deadline: float
     skew: ClockSkew
 
 
 def decide(
     attempts: Sequence[AttemptRow], candidates: Sequence[Prediction], now: datetime, rules: Rules
 ) -> list[Decision]:
-    """What is certain by now. An attempt that gets no decision waits, and is decided about later.
+    """What is certain by now, whatever the order of the arguments. An attempt without a decision waits.
 
-    ``attempts`` are all of one model that have no prediction id, those whose POST may be under way included
-    (``posting``); ``candidates`` are all predictions of that model in the history that no attempt has.
+    ``attempts`` are all of one model that have no prediction id: those whose POST may be under way (``posting``) and
+    those held for a person may be a prediction's makers, but nothing is decided about them. ``candidates`` are all
+    predictions of that model in the history that no attempt has; ``now`` is a moment before that history was read.
     """
-    unknown = [attempt for attempt in attempts if not attempt.posting]
-    echoed = all(candidate.input is not None for candidate in candidates)
-    decide_one = _decide_by_inputs if echoed else _decide_by_time
-    decisions: list[Decision] = []
-    taken: set[str] = set()
-    for attempt in unknown:
-        free = [c for c in candidates if c.id not in taken and _in_time(attempt, c, rules.skew)]
-        decision = decide_one(attempt, attempts, free, now, rules)
-        if isinstance(decision, Adopt):
-            taken.add(decision.prediction_id)
-        if decision is not None:
-            decisions.append(decision)
-    return decisions
+    return _Deciding(attempts, candidates, now, rules).decisions()
 
 
-def _decide_by_inputs(
-    attempt: AttemptRow,
-    attempts: Sequence[AttemptRow],
-    candidates: Sequence[Prediction],
-    now: datetime,
-    rules: Rules,
-) -> Decision | None:
-    exact = [c for c in candidates if _same_request(attempt.body, c.input, _same_url)]
-    if exact:
-        # Attempts with equal inputs are interchangeable, but one whose POST is under way takes its own.
-        if any(other.posting and _same_bodies(other, attempt) for other in attempts):
-            return None
-        return _adopt(attempt, min(exact, key=_age))
-    near = [c for c in candidates if _same_request(attempt.body, c.input, _same_file)]
-    if not near:
-        # Same words and settings, other addresses: the history may rewrite URLs beyond recognition.
-        near = [c for c in candidates if _same_request(attempt.body, c.input, lambda _a, _b: True)]
-        near = [
-            c
-            for c in near
-            if not any(_same_request(o.body, c.input, _same_url) for o in attempts if o is not attempt)
+class _Deciding:
+    def __init__(
+        self, attempts: Sequence[AttemptRow], candidates: Sequence[Prediction], now: datetime, rules: Rules
+    ) -> None:
+        self._now, self._rules = now, rules
+        self._attempts = sorted(attempts, key=lambda attempt: (_intent(attempt), attempt.id))
+        self._far = {attempt.id: self._far_span(attempt) for attempt in attempts}
+        self._open = [a for a in self._attempts if not a.posting and a.state is not AttemptState.HELD]
+        self._like: dict[tuple[int, str], Likeness] = {}
+        self._candidates = sorted(
+            (c for c in candidates if any(self._likeness(a, c) is not Likeness.OTHER for a in self._open)),
+            key=lambda c: (c.created_at or _LATEST, c.id),
+        )
+        self._waiting: set[int] = set()
+        self._spoken_for: set[str] = set()
+        self._decided: dict[int, Decision] = {}
+
+    def decisions(self) -> list[Decision]:
+        for level in (Likeness.EXACT, Likeness.FILES):
+            self._adopt_by_inputs(level)
+        left = [a for a in self._open if a.id not in self._decided and a.id not in self._waiting]
+        # Decided about the set as it stands, so that one decision does not clear the way for the next.
+        self._decided |= {a.id: decision for a in left if (decision := self._decide_by_time(a)) is not None}
+        return [self._decided[a.id] for a in self._open if a.id in self._decided]
+
+    def _adopt_by_inputs(self, level: Likeness) -> None:
+        """Attempts with equal inputs are interchangeable: the more of them find a prediction, the fewer are sent."""
+        for candidate in self._candidates:
+            if candidate.id in self._spoken_for:
+                continue
+            makers = [a for a in self._attempts if self._may_have_made(a, candidate, level)]
+            made_by = {maker.id for maker in makers}
+            takers = [a for a in self._open if a.id in made_by and a.id not in self._decided]
+            if any(maker.posting for maker in makers):
+                # One whose POST is under way is about to be told its own.
+                self._waiting |= {taker.id for taker in takers}
+            elif takers:
+                # Whose time ends first has the fewest others to choose from.
+                taker = min(takers, key=lambda a: (self._far[a.id][1], a.id))
+                self._decided[taker.id] = Adopt(taker.id, candidate.id, candidate.created_at)
+                self._waiting.discard(taker.id)
+            if makers:
+                self._spoken_for.add(candidate.id)
+
+    def _decide_by_time(self, attempt: AttemptRow) -> Decision | None:
+        possible = [c for c in self._candidates if self._is_possible(attempt, c)]
+        if not possible:
+            return SendAgain(attempt.id) if self._is_quiet(attempt) else None
+        rivals = [
+            other
+            for other in self._attempts
+            if other is not attempt
+            and other.id not in self._decided
+            and any(self._is_possible(other, candidate) for candidate in possible)
         ]
-    if not near:
-        return _send_again_when_quiet(attempt, now, rules)
-    rivals = [
-        o for o in attempts if o is not attempt and _same_request(attempt.body, o.body, lambda _a, _b: True)
-    ]
-    rivals = [o for o in rivals if not _same_bodies(o, attempt)]
-    if any(o.posting for o in rivals) or any(o.posting and _same_bodies(o, attempt) for o in attempts):
-        return None
-    by_file = all(_same_request(attempt.body, c.input, _same_file) for c in near)
-    if by_file or (len(near) == 1 and not rivals):
-        return _adopt(attempt, min(near, key=_age))
-    return Hold(attempt.id, _several(near))
+        if any(rival.posting or rival.id in self._waiting for rival in rivals):
+            return None
+        alone = possible[0]
+        if len(possible) == 1 and not rivals and self._agrees(attempt, alone):
+            if alone.ended or self._likeness(attempt, alone) is Likeness.WORDS:
+                return Adopt(attempt.id, alone.id, alone.created_at)
+            # Count and format are known once it has ended: an id taken too early could be somebody else's.
+            if self._now < _intent(attempt) + timedelta(seconds=self._rules.deadline):
+                return None
+        return Hold(attempt.id, _several(possible))
+
+    def _may_have_made(self, attempt: AttemptRow, candidate: Prediction, level: Likeness) -> bool:
+        return _within(candidate, self._far[attempt.id]) and self._likeness(attempt, candidate) >= level
+
+    def _is_possible(self, attempt: AttemptRow, candidate: Prediction) -> bool:
+        """Nothing that is known speaks against it, whatever the clocks say of a prediction with its very inputs."""
+        if candidate.id in self._spoken_for:
+            return False
+        like = self._likeness(attempt, candidate)
+        return like >= Likeness.FILES or (
+            like is not Likeness.OTHER and _within(candidate, self._far[attempt.id])
+        )
+
+    def _agrees(self, attempt: AttemptRow, candidate: Prediction) -> bool:
+        """Everything that is known speaks for it."""
+        return (
+            self._likeness(attempt, candidate) in {Likeness.SILENT, Likeness.WORDS}
+            and _within(candidate, self._close(attempt))
+            and outputs_fit(attempt.body, candidate)
+        )
+
+    def _likeness(self, attempt: AttemptRow, candidate: Prediction) -> Likeness:
+        place = attempt.id, candidate.id
+        if place not in self._like:
+            self._like[place] = likeness(attempt.body, candidate.input)
+        return self._like[place]
+
+    def _close(self, attempt: AttemptRow) -> tuple[datetime, datetime]:
+        """By the service's clock: from the intent to the moment at which the request was given up."""
+        intent, skew, timeout = _intent(attempt), self._rules.skew, attempt.request_timeout_s or 0.0
+        return (
+            intent + timedelta(seconds=skew.low - CLOSE_SECONDS),
+            intent + timedelta(seconds=skew.high + timeout + CLOSE_SECONDS),
+        )
+
+    def _far_span(self, attempt: AttemptRow) -> tuple[datetime, datetime]:
+        """The same, should a clock have been set, or a gateway have kept the request for a while."""
+        earliest, latest = self._close(attempt)
+        return (
+            earliest - timedelta(seconds=FAR_SECONDS),
+            latest + timedelta(seconds=FAR_SECONDS + self._rules.quiet),
+        )
+
+    def _is_quiet(self, attempt: AttemptRow) -> bool:
+        wait = timedelta(seconds=(attempt.request_timeout_s or 0.0) + self._rules.quiet)
+        return self._now >= _intent(attempt) + wait
 
 
-def _decide_by_time(
-    attempt: AttemptRow,
-    attempts: Sequence[AttemptRow],
-    candidates: Sequence[Prediction],
-    now: datetime,
-    rules: Rules,
-) -> Decision | None:
-    # Without inputs only the request's shape can speak against a candidate; one that echoes is judged by them.
-    possible = [
-        c
-        for c in candidates
-        if (c.input is None and _outputs_fit(attempt, c)) or _same_request(attempt.body, c.input, _same_url)
-    ]
-    if not possible:
-        return _send_again_when_quiet(attempt, now, rules)
-    if any(other.posting for other in attempts):
-        return None
-    if len(attempts) == 1 and len(possible) == 1:
-        candidate = possible[0]
-        # Count and format are known once it has ended: an id taken too early could be somebody else's.
-        return _adopt(attempt, candidate) if candidate.ended or candidate.input is not None else None
-    return Hold(attempt.id, _several(possible))
-
-
-def _send_again_when_quiet(attempt: AttemptRow, now: datetime, rules: Rules) -> Decision | None:
+def _intent(attempt: AttemptRow) -> datetime:
     assert attempt.intent_at is not None  # a state without an id lies behind the intent
-    wait = timedelta(seconds=(attempt.request_timeout_s or 0.0) + rules.quiet)
-    return SendAgain(attempt.id) if now >= attempt.intent_at + wait else None
+    return attempt.intent_at
+
+
+def _within(candidate: Prediction, span: tuple[datetime, datetime]) -> bool:
+    """One whose time the history does not show may be of any time."""
+    return candidate.created_at is None or span[0] <= candidate.created_at <= span[1]
 
 
 def _several(candidates: Sequence[Prediction]) -> str:
@@ -118,74 +173,3 @@ def _several(candidates: Sequence[Prediction]) -> str:
         "its reply was lost, and the account's history does not say which prediction it became "
         f"({len(candidates)} possible: {ids}); compare their outputs with the brief, then run `campaign reconcile`"
     )
-
-
-def _adopt(attempt: AttemptRow, candidate: Prediction) -> Adopt:
-    return Adopt(attempt.id, candidate.id, candidate.created_at)
-
-
-def _age(candidate: Prediction) -> tuple[float, str]:
-    return (candidate.created_at.timestamp() if candidate.created_at else 0.0, candidate.id)
-
-
-def _in_time(attempt: AttemptRow, candidate: Prediction, skew: ClockSkew) -> bool:
-    """Created, by the service's clock, between the intent and the moment at which the request was given up."""
-    if candidate.created_at is None:
-        return True
-    assert attempt.intent_at is not None  # see above
-    earliest = attempt.intent_at + timedelta(seconds=skew.low)
-    latest = attempt.intent_at + timedelta(seconds=skew.high + (attempt.request_timeout_s or 0.0))
-    return earliest <= candidate.created_at <= latest
-
-
-def _outputs_fit(attempt: AttemptRow, candidate: Prediction) -> bool:
-    body = attempt.body or {}
-    if not candidate.completed:
-        return True
-    if "video" in body:
-        return len(candidate.outputs) == 1 and _ending(candidate.outputs[0]) in {"mp4", "mov", ""}
-    endings = {"jpeg": {"jpg", "jpeg", ""}}.get(body["output_format"], {body["output_format"], ""})
-    return len(candidate.outputs) <= body["num_images"] and all(
-        _ending(url) in endings for url in candidate.outputs
-    )
-
-
-def _ending(url: str) -> str:
-    name = urlsplit(url).path.rpartition("/")[2]
-    return name.rpartition(".")[2].lower() if "." in name else ""
-
-
-def _same_bodies(one: AttemptRow, other: AttemptRow) -> bool:
-    return _same_request(one.body, other.body, _same_url)
-
-
-def _same_request(
-    sent: dict[str, Any] | None, seen: dict[str, Any] | None, same: Callable[[str, str], bool]
-) -> bool:
-    """Equal in every parameter that both show, and in their media by the given measure."""
-    if sent is None or seen is None:
-        return False
-    for name, value in sent.items():
-        if name in _MEDIA_KEYS:
-            mine, theirs = _listed(value), _listed(seen.get(name))
-            if len(mine) != len(theirs) or not all(map(same, mine, theirs)):
-                return False
-        elif name in seen and seen[name] != value:
-            return False
-    return "prompt" in seen
-
-
-def _listed(value: Any) -> list[str]:
-    if value is None:
-        return []
-    return [str(item) for item in value] if isinstance(value, list) else [str(value)]
-
-
-def _same_url(one: str, other: str) -> bool:
-    return one == other
-
-
-def _same_file(one: str, other: str) -> bool:
-    """Uploads are named by their hash, which a rewritten address usually keeps."""
-    name = urlsplit(one).path.rpartition("/")[2]
-    return name == urlsplit(other).path.rpartition("/")[2] and len(name) > 32

@@ -185,16 +185,15 @@ class Planner:
             reason = "the stage before made fewer pictures than this one needs"
             self._made.blocked[name] = reason
             return "blocked", reason
-        if stored is not None:
-            lacking = [a for a in stored.assets if not self._store.has(a.sha256)]
-            if not lacking:
-                if any(a.flagged_nsfw for a in stored.assets):
-                    self._made.blocked[name] = f"the service flagged a picture of the {stage} stage"
-                return "cached", f"made in run {stored.stored_by_run}"
-            return "generate", "its picture or clip is missing from the asset store"
+        if stored is not None and all(self._store.has(a.sha256, a.bytes) for a in stored.assets):
+            if any(a.flagged_nsfw for a in stored.assets):
+                self._made.blocked[name] = f"the service flagged a picture of the {stage} stage"
+            return "cached", f"made in run {stored.stored_by_run}"
         first = self._first_of.setdefault(key, name)
         if first != name:
             return "cached", f"equal to brief {first}"
+        if stored is not None:
+            return "generate", "its picture or clip is missing from the asset store"
         if name in self._made.waiting and references.carried:
             return "generate", f"new; waits for the pictures of the {self._made.waiting[name]} stage"
         return "generate", "new"

@@ -10,6 +10,7 @@ from blocks.money import dollars_text
 from blocks.prices import PriceBook
 from tasks.brief import Campaign, VideoPart, references_of
 from tasks.chain import inputs_of, seconds_of
+from tasks.collecting import ENDINGS
 from tasks.inputs import Inputs
 from tasks.plan import Plan
 from tasks.production import MadeBrief, MadeStage
@@ -26,13 +27,6 @@ from tasks.record import (
 from tasks.work import WorkInput
 from tasks.workbench import Workbench
 
-ENDINGS = {
-    "image/png": "png",
-    "image/jpeg": "jpg",
-    "image/webp": "webp",
-    "video/mp4": "mp4",
-    "video/quicktime": "mov",
-}
 _LIBRARIES = (
     "kling-campaigns",
     "prefect",

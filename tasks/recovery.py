@@ -1,14 +1,15 @@
 """Finds out what became of attempts whose POST got no answer, before anybody may send it again."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from blocks.errors import NeedsPerson, Transient
 from blocks.ledger import AttemptRow, AttemptState, Decision
-from tasks.matching import Rules, decide
+from blocks.wavespeed import ClockSkew
+from tasks.matching import CLOSE_SECONDS, FAR_SECONDS, Rules, decide
 from tasks.workbench import Workbench
 
 # History pages are looked through from a little before the intent: clocks are learnt, but not believed to the second.
-MARGIN = timedelta(seconds=60)
+MARGIN = timedelta(seconds=CLOSE_SECONDS + FAR_SECONDS)
 
 
 async def resolve(bench: Workbench, attempt: AttemptRow) -> AttemptRow:
@@ -33,24 +34,50 @@ async def _decide_about_all(bench: Workbench, attempt: AttemptRow) -> None:
         if current.state not in {AttemptState.INTENT, AttemptState.UNKNOWN}:
             return
         waiting = await bench.ask(bench.ledger.attempts_without_id, attempt.service, attempt.model)
-        since = min(row.intent_at for row in waiting if row.intent_at is not None)
-        skew = bench.client.clock
+        intents = [row.intent_at for row in waiting if row.intent_at is not None]
+        if not intents:
+            return  # another process has just decided about it
+        # Read before the history: what an old page does not show must not count as missing now.
+        asked, now = datetime.now(UTC), await bench.ask(bench.ledger.now)
+        told = datetime.now(UTC)
+        skew = _by_the_ledger(bench.client.clock, asked - now, told - now)
         try:
             history = await bench.client.history_since(
-                since + timedelta(seconds=skew.low) - MARGIN, model=attempt.model
+                min(intents) + timedelta(seconds=skew.low) - MARGIN, model=attempt.model
             )
         except Transient:
             return  # asked again after the next pause; nothing is sent meanwhile
-        rules = Rules(quiet=bench.settings.quiet, skew=bench.client.clock)
-        # The ledger's own clock: with PostgreSQL it may be another machine's.
-        now = await bench.ask(bench.ledger.now)
+        rules = Rules(
+            quiet=bench.settings.quiet,
+            deadline=bench.settings.deadline_seconds,
+            skew=_by_the_ledger(bench.client.clock, asked - now, told - now),
+        )
 
         def decision(attempts: list[AttemptRow], known: set[str]) -> list[Decision]:
             candidates = [
                 item for item in history if item.id not in known and item.model in {"", attempt.model}
             ]
-            return decide(attempts, candidates, now, rules)
+            # What waits for a person has no id either, and may be what the history shows.
+            held = [
+                row
+                for row in bench.ledger.attempts(state=AttemptState.HELD)
+                if (row.service, row.model) == (attempt.service, attempt.model)
+                and row.prediction_id is None
+                and row.intent_at is not None
+            ]
+            return decide([*attempts, *held], candidates, now, rules)
 
         await bench.ask(
             bench.ledger.decide, attempt.service, attempt.model, [item.id for item in history], decision
         )
+
+
+def _by_the_ledger(skew: ClockSkew, earliest: timedelta, latest: timedelta) -> ClockSkew:
+    """The service's clock less the ledger's, which with PostgreSQL is another machine's.
+
+    ``earliest`` and ``latest``: this machine's clock just before and just after it asked the ledger for the time, less
+    that time.
+    """
+    return ClockSkew(
+        low=skew.low + earliest.total_seconds(), high=skew.high + latest.total_seconds(), known=skew.known
+    )

@@ -30,6 +30,8 @@ class Settlement:
         self._run_id = run_id
         self._pause_seconds = pause_seconds
         self._show_spent = show_spent
+        # In millionths, by prediction: one that is asked about twice is not spent twice.
+        self._booked: dict[str, int] = {}
         self._total = 0
         self._asked: dict[str, tuple[AttemptRow, asyncio.Future[Settled | None]]] = {}
         self._batch: asyncio.Task[None] | None = None
@@ -39,16 +41,26 @@ class Settlement:
     async def cost_of(self, attempt: AttemptRow) -> Settled:
         """What the billing record says of the attempt's prediction, else its price."""
         assert attempt.prediction_id is not None  # only what was submitted is billed
-        answer: asyncio.Future[Settled | None] = asyncio.get_running_loop().create_future()
-        self._asked[attempt.prediction_id] = attempt, answer
+        prediction_id = attempt.prediction_id
+        if prediction_id not in self._asked:
+            self._asked[prediction_id] = attempt, asyncio.get_running_loop().create_future()
+        _, answer = self._asked[prediction_id]
         if self._batch is None or self._batch.done():
             self._batch = asyncio.create_task(self._ask_soon())
-        settled = await answer
+        # Shielded: whoever gives up waiting must not take the answer from others who ask the same.
+        settled = await asyncio.shield(answer)
         if settled is None:
             settled = Settled(charged=attempt.estimated)
-            self._guessed[attempt.prediction_id] = attempt, settled
-        self._spend(settled.charged - settled.refunded)
+            self._guessed[prediction_id] = attempt, settled
+        self._book(prediction_id, settled)
         return settled
+
+    def look_again_at(self, attempts: Sequence[AttemptRow]) -> None:
+        """What a run that died had booked: nobody knows whether from the bill or at its price."""
+        for attempt in attempts:
+            if attempt.prediction_id is not None and attempt.charged is not None:
+                booked = Settled(charged=attempt.charged, refunded=attempt.refunded)
+                self._guessed[attempt.prediction_id] = attempt, booked
 
     async def finish(self) -> None:
         """Looks once more for what was booked at its price, and corrects the amount where it was another."""
@@ -65,7 +77,7 @@ class Settlement:
                     refunded=settled.refunded,
                     run_id=self._run_id,
                 )
-                self._spend(settled.charged - settled.refunded - guess.charged)
+                self._book(prediction_id, settled)
         self._guessed.clear()
 
     async def _ask_soon(self) -> None:
@@ -73,10 +85,15 @@ class Settlement:
             # Others end in the meantime: one call serves them all.
             await asyncio.sleep(self._pause_seconds)
             asked, self._asked = self._asked, {}
-            entries = await self._entries([attempt for attempt, _ in asked.values()])
+            try:
+                entries = await self._entries([attempt for attempt, _ in asked.values()])
+            except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must not wait for ever
+                for _, answer in asked.values():
+                    answer.set_exception(error)
+                    answer.exception()  # nobody may be waiting any more, and that is fine
+                continue
             for prediction_id, (_, answer) in asked.items():
-                if not answer.done():
-                    answer.set_result(settled_by(prediction_id, entries))
+                answer.set_result(settled_by(prediction_id, entries))
 
     async def _entries(self, attempts: Sequence[AttemptRow]) -> list[BillingEntry]:
         expected = {a.prediction_id: a.estimated for a in attempts if a.prediction_id is not None}
@@ -86,14 +103,16 @@ class Settlement:
             self.unavailable = str(error)
             return []
 
-    def _spend(self, amount: int) -> None:
-        self._total += amount
+    def _book(self, prediction_id: str, settled: Settled) -> None:
+        cost = settled.charged - settled.refunded
+        self._total += cost - self._booked.get(prediction_id, 0)
+        self._booked[prediction_id] = cost
         self._show_spent(self._total)
 
 
 def settled_by(prediction_id: str, entries: Sequence[BillingEntry]) -> Settled | None:
     """What the billing record says about one prediction; None where it shows no charge yet."""
     mine = [entry for entry in entries if entry.prediction_id == prediction_id]
-    charged = sum(entry.amount for entry in mine if entry.kind == "deduct")
+    charges = [entry.amount for entry in mine if entry.kind == "deduct"]
     refunded = sum(entry.amount for entry in mine if entry.kind == "refund")
-    return Settled(charged=charged, refunded=refunded) if charged else None
+    return Settled(charged=sum(charges), refunded=refunded) if charges else None

@@ -41,6 +41,7 @@ class StopSignal:
 
     async def sleep(self, seconds: float) -> None:
         """Sleeps, unless the run is interrupted: then raises Stopped at once."""
+        self.check()  # a wait of no length would not notice
         try:
             await asyncio.wait_for(self.interrupted.wait(), max(0.0, seconds))
         except TimeoutError:

@@ -9,12 +9,11 @@ from typing import get_args
 
 import pytest
 from docs_support import ROOT, code_blocks, codes, described, plain, prose, table
-from ledger_support import Worker, work_named
 from media_samples import scene
 from pydantic import SecretStr
 
 from blocks.errors import InvalidInput, in_full
-from blocks.ledger import AttemptState, Ledger
+from blocks.ledger import AttemptState
 from blocks.ledger.attempts import ALLOWED
 from blocks.media import (
     LONGEST_CLIP,
@@ -35,6 +34,7 @@ from tasks.campaign_file import RESULT_COLUMNS
 from tasks.input_files import MOST_REMOTE_BYTES, REMOTE_SECONDS
 from tasks.inputs import read_and_check
 from tasks.models import LONGEST_PROMPT, REQUESTS
+from tasks.reconciliation import Verdict
 from tasks.record import Outcome
 from tasks.stages import RETRIES
 from tasks.tables import COST_SUMMARY_COLUMNS, COST_TYPES, LATENCY_SUMMARY_COLUMNS, LATENCY_TYPES
@@ -186,15 +186,8 @@ def test_every_state_of_an_attempt_and_its_ways_out_are_described() -> None:
     assert {1: "once", 2: "twice", 3: "up to three times"}[RETRIES] in prose(DOCS / "paying-once.md")
 
 
-def test_the_way_to_give_a_held_attempt_its_prediction_works(tmp_path: Path) -> None:
-    example = next(b.text for b in code_blocks(DOCS / "paying-once.md") if b.language == "python")
-    address = f"sqlite:///{tmp_path / 'ledger.sqlite'}"
-    with Ledger.open(address) as ledger:
-        held = Worker.of(ledger).bring(work_named("mug"), AttemptState.HELD)
-    example = example.replace("sqlite:///.campaign/ledger.sqlite", address).replace("12", str(held.id), 1)
-    exec(compile(example, "paying-once.md", "exec"), {"print": lambda *_: None})
-    with Ledger.open(address) as ledger:
-        assert ledger.attempt(held.id).state is AttemptState.SUBMITTED
+def test_every_verdict_of_a_reconciliation_is_described() -> None:
+    assert table(DOCS / "paying-once.md", "verdict").names == [verdict.value for verdict in Verdict]
 
 
 # The simulator.

@@ -1,0 +1,112 @@
+"""Attempts, predictions and the moments between them, for the tests of what is decided about lost replies."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from blocks.ledger import AttemptRow, AttemptState
+from blocks.wavespeed import Prediction
+
+NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
+MODEL = "kwaivgi/kling-image-v3/edit"
+CDN = "https://media.example.org/uploads"
+OTHER_CDN = "https://inputs.example.net/copies"
+_NEVER = dict.fromkeys(
+    (
+        "settled_run_id",
+        "prediction_id",
+        "charged",
+        "list_price",
+        "discounted_price",
+        "error_code",
+        "error",
+        "held_reason",
+        "submitted_at",
+        "completed_at",
+        "stored_at",
+        "failed_at",
+        "held_at",
+        "unknown_at",
+        "withdrawn_at",
+        "settled_at",
+        "service_created_at",
+        "detected_at",
+        "queue_s",
+        "upload_s",
+        "submit_s",
+        "inference_s",
+        "detect_s",
+        "download_s",
+    )
+)
+
+
+def seconds(number: float) -> timedelta:
+    return timedelta(seconds=number)
+
+
+def upload(letter: str, host: str = CDN) -> str:
+    """The address of an input; its file is named by a hash, as uploads are."""
+    return f"{host}/{letter * 64}.png"
+
+
+def edit_body(prompt: str = "warm", image: str | None = None, **settings: Any) -> dict[str, Any]:
+    defaults = {"aspect_ratio": "16:9", "resolution": "1k", "num_images": 1, "output_format": "png"}
+    return {"prompt": prompt, **defaults, **settings, "image": image or upload("a")}
+
+
+def lost(
+    number: int = 1,
+    *,
+    at: float = 0,
+    body: Mapping[str, Any] | None = None,
+    timeout: float = 60,
+    posting: bool = False,
+    held: bool = False,
+) -> AttemptRow:
+    """An attempt without an id, whose intent was written ``at`` seconds after noon."""
+    state = AttemptState.INTENT if posting else AttemptState.HELD if held else AttemptState.UNKNOWN
+    return AttemptRow(
+        **_NEVER,  # type: ignore[arg-type]  # a dict of None for fields of several types
+        id=number,
+        generation_key=f"{number:064x}",
+        number=1,
+        state=state,
+        run_id="run",
+        service="https://api.example.org",
+        model=MODEL,
+        estimated=28_000,
+        reserved=28_000,
+        refunded=0,
+        owner="owner",
+        lease="lease",
+        intent_lease="lease",
+        body=dict(edit_body() if body is None else body),
+        input_sha256s=(),
+        outputs=(),
+        nsfw=(),
+        reserved_at=NOON + seconds(at),
+        intent_at=NOON + seconds(at),
+        request_timeout_s=timeout,
+        polls=0,
+        posting=posting,
+    )
+
+
+def seen(
+    name: str = "p1",
+    *,
+    at: float | None = 1,
+    echo: Mapping[str, Any] | None = None,
+    status: str = "completed",
+    outputs: tuple[str, ...] = ("https://cdn.example.org/1.png",),
+) -> Prediction:
+    """A prediction in the history, created ``at`` seconds after noon by the service's clock."""
+    return Prediction(
+        id=name,
+        model=MODEL,
+        status=status,
+        outputs=outputs if status == "completed" else (),
+        created_at=None if at is None else NOON + seconds(at),
+        input=None if echo is None else dict(echo),
+    )
