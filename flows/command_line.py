@@ -4,7 +4,6 @@ Nothing heavy is imported here: `campaign --help` and `campaign plan` need neith
 """
 
 import asyncio
-import json
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from blocks.errors import AccountRefused, BudgetRefused, CampaignError, InvalidInput, NeedsPerson, in_full
+from flows.talk import say
 from tasks.endings import ExitStatus
 
 app = typer.Typer(
@@ -226,16 +226,6 @@ def _fail(error: CampaignError) -> NoReturn:
         case _:
             status = ExitStatus.FAILED
     raise SystemExit(int(status)) from None
-
-
-def say(text: str) -> None:
-    """To people, on stderr."""
-    typer.echo(text, err=True)
-
-
-def print_json(document: object) -> None:
-    """The one JSON document of a command, on stdout."""
-    typer.echo(json.dumps(document, ensure_ascii=False, indent=1))
 
 
 def main() -> None:

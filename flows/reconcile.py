@@ -11,10 +11,10 @@ from blocks.settings import Settings
 from blocks.wavespeed import ClockSkew, Prediction, WaveSpeedClient
 from flows.set_up import EMBEDDED_KEY, simulator_kind
 from flows.shared_service import enter_shared_service
-from tasks.account_records import HISTORY_LASTS, read_account
+from tasks.account_records import read_account
 from tasks.judging import Judge
 from tasks.list_prices import with_list_prices
-from tasks.matching import Rules
+from tasks.matching import HISTORY_LASTS, Rules
 from tasks.orphans import WITHOUT_ID, Orphans
 from tasks.person_decisions import PersonDecisions
 from tasks.reconciliation import ForeignLine, Reconciliation

@@ -3,14 +3,12 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from blocks.errors import NotFound, RequestRefused, Transient
 from blocks.ledger import Settlement
 from blocks.wavespeed import BillingEntry, Prediction, WaveSpeedClient
 from tasks.settlement import settled_by
-
-HISTORY_LASTS = timedelta(days=7)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from blocks.ledger import AttemptRow, AttemptState, Ledger, Settlement
 from blocks.money import dollars_text
 from blocks.wavespeed import Prediction
-from tasks.account_records import HISTORY_LASTS, AccountRecords
+from tasks.account_records import AccountRecords
+from tasks.matching import HISTORY_LASTS
 from tasks.orphans import Orphans
 from tasks.reconciliation import AttemptLine, Verdict
 

@@ -15,6 +15,13 @@ from tasks.likeness import Likeness, likeness, outputs_fit
 CLOSE_SECONDS = 5.0
 # … but a clock may have been set between the intent and now, and what may be the attempt's own forbids a second POST.
 FAR_SECONDS = 60.0
+HISTORY_LASTS = timedelta(days=7)
+# An attempt must be this much younger than the history for its silence to mean anything.
+_MARGIN = timedelta(hours=1)
+_TOO_OLD = (
+    "its reply was lost, and it is older than the account's history, which could say what became of it; look for it "
+    "in the account's bill, then see `campaign reconcile`"
+)
 _LATEST = datetime.max.replace(tzinfo=UTC)
 
 
@@ -91,7 +98,7 @@ class _Deciding:
     def _decide_by_time(self, attempt: AttemptRow) -> Decision | None:
         possible = [c for c in self._candidates if self._is_possible(attempt, c)]
         if not possible:
-            return SendAgain(attempt.id) if self._is_quiet(attempt) else None
+            return self._by_silence(attempt)
         rivals = [
             other
             for other in self._attempts
@@ -152,9 +159,12 @@ class _Deciding:
             latest + timedelta(seconds=FAR_SECONDS + self._rules.quiet),
         )
 
-    def _is_quiet(self, attempt: AttemptRow) -> bool:
+    def _by_silence(self, attempt: AttemptRow) -> Decision | None:
+        """The history's silence allows a second POST only after a while, and while it reaches back to the first."""
+        if self._now > _intent(attempt) + HISTORY_LASTS - _MARGIN:
+            return Hold(attempt.id, _TOO_OLD)
         wait = timedelta(seconds=(attempt.request_timeout_s or 0.0) + self._rules.quiet)
-        return self._now >= _intent(attempt) + wait
+        return SendAgain(attempt.id) if self._now >= _intent(attempt) + wait else None
 
 
 def _intent(attempt: AttemptRow) -> datetime:

@@ -10,23 +10,15 @@ from blocks.ledger import (
     AttemptRow,
     AttemptState,
     Decision,
-    Hold,
     IllegalTransition,
     Ledger,
-    SendAgain,
 )
 from blocks.wavespeed import Prediction
-from tasks.account_records import HISTORY_LASTS, AccountRecords
+from tasks.account_records import AccountRecords
 from tasks.likeness import Likeness, likeness
 from tasks.matching import FAR_SECONDS, Rules, decide
 
 WITHOUT_ID = (AttemptState.INTENT, AttemptState.UNKNOWN, AttemptState.HELD)
-# An attempt must be this much younger than the history for its silence to mean anything.
-_MARGIN = timedelta(hours=1)
-_TOO_OLD = (
-    "its reply was lost, and it is older than the account's history, which could say what became of it; look for it "
-    "in the account's bill"
-)
 
 
 @dataclass(frozen=True)
@@ -66,11 +58,7 @@ class Orphans:
             makers = [replace(a, posting=a.posting or a.id in busy) for a in everyone.values()]
             decisions = decide(makers, [c for c in candidates if c.id not in known], self.now, self.rules)
             for_held.extend(one for one in decisions if isinstance(one, Adopt) and one.attempt_id in held)
-            return [
-                self._checked(one, everyone[one.attempt_id])
-                for one in decisions
-                if one.attempt_id not in held
-            ]
+            return [one for one in decisions if one.attempt_id not in held]
 
         try:
             self.ledger.decide(self.service, model, [item.id for item in candidates], decision)
@@ -83,13 +71,6 @@ class Orphans:
         except (NeedsPerson, IllegalTransition):
             # Somebody else decided at the same moment; what is open still is seen as such.
             return
-
-    def _checked(self, one: Decision, attempt: AttemptRow) -> Decision:
-        """The history's silence allows a second POST only while it reaches back to the first."""
-        assert attempt.intent_at is not None  # a state without an id lies behind the intent
-        if isinstance(one, SendAgain) and attempt.intent_at < self.now - HISTORY_LASTS + _MARGIN:
-            return Hold(attempt.id, _TOO_OLD)
-        return one
 
     def possible(self, attempt: AttemptRow, unclaimed: Sequence[Prediction]) -> tuple[Prediction, ...]:
         """Those of the predictions without an attempt that a person should look at for this one, oldest first."""

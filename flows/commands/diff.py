@@ -9,8 +9,8 @@ from blocks.errors import InvalidInput
 from blocks.ledger import Ledger
 from blocks.money import dollars_text
 from blocks.settings import load_settings
-from flows.command_line import print_json
 from flows.preparation import block_values
+from flows.talk import print_json
 from tasks.comparison import Amounts, BriefDifference, Comparison, Pair, StageDifference, compare
 from tasks.comparison_document import comparison_document
 from tasks.exports import visible

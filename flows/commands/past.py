@@ -11,8 +11,8 @@ from blocks.errors import InvalidInput
 from blocks.ledger import Ledger, RunRow
 from blocks.money import dollars_text
 from blocks.settings import Settings, load_settings
-from flows.command_line import print_json, say
 from flows.preparation import block_values
+from flows.talk import print_json, say
 from tasks.exports import visible
 from tasks.record import RunRecord
 from tasks.verification import verify_run_folder

@@ -8,8 +8,8 @@ from rich.text import Text
 
 from blocks.money import dollars_text
 from blocks.settings import load_settings
-from flows.command_line import print_json
 from flows.preparation import block_values, prepared
+from flows.talk import print_json
 from tasks.exports import visible
 from tasks.plan import Plan
 

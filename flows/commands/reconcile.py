@@ -10,9 +10,9 @@ from rich.text import Text
 
 from blocks.money import dollars_text
 from blocks.settings import load_settings
-from flows.command_line import print_json, say
 from flows.preparation import block_values
 from flows.reconcile import ReconcileOptions, reconcile
+from flows.talk import print_json, say
 from tasks.exports import visible
 from tasks.person_decisions import PersonDecisions
 from tasks.reconciliation import NEEDS_PERSON, AttemptLine, Reconciliation, Verdict, moment_text

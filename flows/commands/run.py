@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from blocks.errors import CampaignError
 from blocks.settings import Settings, load_settings, point_prefect_home
-from flows.command_line import print_json, say
 from flows.prefect_server import all_on_record, prefect_server, prepare_environment
 from flows.preparation import (
     Prepared,
@@ -19,6 +18,7 @@ from flows.preparation import (
     prepared,
     refuse_what_the_budget_does_not_cover,
 )
+from flows.talk import print_json, say
 from tasks.endings import ExitStatus
 from tasks.progress import RunProgress, progress_for
 

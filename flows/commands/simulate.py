@@ -6,7 +6,7 @@ import typer
 
 from blocks.errors import InvalidInput
 from blocks.settings import load_settings
-from flows.command_line import say
+from flows.talk import say
 
 
 def serve_simulator(*, port: int, clock: float, key: str | None, faults: Path | None) -> None:
