@@ -51,7 +51,9 @@ async def write_body(response: httpx.Response, into: Path, max_bytes: int, url: 
     digest, size = hashlib.sha256(), 0
     pace = _Pace(url)
     try:
-        async with await anyio.open_file(partial, "xb") as file:
+        # Opened without a wait: whoever is cancelled while a thread opens a file never gets it to close it.
+        with partial.open("xb") as opened:
+            file = anyio.wrap_file(opened)
             async for chunk in response.aiter_bytes():
                 size += len(chunk)
                 if size > max_bytes:
@@ -60,7 +62,7 @@ async def write_body(response: httpx.Response, into: Path, max_bytes: int, url: 
                 digest.update(chunk)
                 await file.write(chunk)
             await file.flush()
-            await anyio.to_thread.run_sync(os.fsync, file.wrapped.fileno())
+            await anyio.to_thread.run_sync(os.fsync, opened.fileno())
         await anyio.to_thread.run_sync(_move, partial, into)
     except OSError as error:
         reason = error.strerror or error

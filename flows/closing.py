@@ -30,7 +30,8 @@ async def close_run(
 ) -> ClosedRun:
     """Everything a run leaves. Raises StoreUnusable where its folder cannot be written; what is paid for is kept."""
     keys = {stage.work.key for brief in made for stage in brief.stages if stage.work is not None}
-    bench.settlement.look_again_at(await bench.ask(bench.ledger.inherit, keys, bench.run_id))
+    inherited = await bench.ask(bench.ledger.inherit, keys, bench.run_id, bench.owner)
+    bench.settlement.look_again_at(inherited)
     await bench.settlement.finish()
     settled = await bench.ask(bench.ledger.attempts, settled_run_id=bench.run_id)
     status = first_of(set().union(*(brief.statuses for brief in made)))

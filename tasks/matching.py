@@ -67,21 +67,23 @@ class _Deciding:
         self._waiting: set[int] = set()
         self._spoken_for: set[str] = set()
         self._decided: dict[int, Decision] = {}
+        self._adopted: dict[int, Prediction] = {}
 
     def decisions(self) -> list[Decision]:
-        for level in (Likeness.EXACT, Likeness.FILES):
-            self._adopt_by_inputs(level)
+        self._adopt_by_inputs()
         left = [a for a in self._open if a.id not in self._decided and a.id not in self._waiting]
         # Decided about the set as it stands, so that one decision does not clear the way for the next.
         self._decided |= {a.id: decision for a in left if (decision := self._decide_by_time(a)) is not None}
         return [self._decided[a.id] for a in self._open if a.id in self._decided]
 
-    def _adopt_by_inputs(self, level: Likeness) -> None:
-        """Attempts with equal inputs are interchangeable: the more of them find a prediction, the fewer are sent."""
+    def _adopt_by_inputs(self) -> None:
+        """Attempts with equal inputs are interchangeable: the more of them find a prediction, the fewer are sent.
+
+        So it does not matter either whether a prediction shows the addresses that were sent or others of the same
+        files; to let the former choose first would leave some of the latter without one.
+        """
         for candidate in self._candidates:
-            if candidate.id in self._spoken_for:
-                continue
-            makers = [a for a in self._attempts if self._may_have_made(a, candidate, level)]
+            makers = [a for a in self._attempts if self._may_have_made(a, candidate)]
             made_by = {maker.id for maker in makers}
             takers = [a for a in self._open if a.id in made_by and a.id not in self._decided]
             if any(maker.posting for maker in makers):
@@ -91,12 +93,14 @@ class _Deciding:
                 # Whose time ends first has the fewest others to choose from.
                 taker = min(takers, key=lambda a: (self._far[a.id][1], a.id))
                 self._decided[taker.id] = Adopt(taker.id, candidate.id, candidate.created_at)
+                self._adopted[taker.id] = candidate
                 self._waiting.discard(taker.id)
             if makers:
                 self._spoken_for.add(candidate.id)
 
     def _decide_by_time(self, attempt: AttemptRow) -> Decision | None:
-        possible = [c for c in self._candidates if self._is_possible(attempt, c)]
+        group = self._interchangeable_with(attempt)
+        possible = [c for c in self._candidates if any(self._is_possible(a, c) for a in group)]
         if not possible:
             return self._by_silence(attempt)
         rivals = [
@@ -117,8 +121,19 @@ class _Deciding:
                 return None
         return Hold(attempt.id, _several(possible))
 
-    def _may_have_made(self, attempt: AttemptRow, candidate: Prediction, level: Likeness) -> bool:
-        return _within(candidate, self._far[attempt.id]) and self._likeness(attempt, candidate) >= level
+    def _interchangeable_with(self, attempt: AttemptRow) -> list[AttemptRow]:
+        """Return it and whoever adopted what it could have adopted as well: theirs may be what is left over."""
+        group, others = [attempt], [a for a in self._open if a.id in self._adopted]
+        for member in group:
+            joining = [a for a in others if self._may_have_made(member, self._adopted[a.id])]
+            others = [a for a in others if a not in joining]
+            group += joining
+        return group
+
+    def _may_have_made(self, attempt: AttemptRow, candidate: Prediction) -> bool:
+        return (
+            _within(candidate, self._far[attempt.id]) and self._likeness(attempt, candidate) >= Likeness.FILES
+        )
 
     def _is_possible(self, attempt: AttemptRow, candidate: Prediction) -> bool:
         """Nothing that is known speaks against it, whatever the clocks say of a prediction with its very inputs."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from campaign_support import Workplace
@@ -10,9 +11,12 @@ from hypothesis import HealthCheck, settings
 from flows.prefect_server import prefect_service
 from flows.shared_service import shared_service
 
-# A busy machine is no defect: time is measured in benchmarks, never in a test.
-settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("any machine")
+# A busy machine is no defect: time is measured in benchmarks, never in a test. The same examples each time, so that a
+# failure is the change's; `pytest --hypothesis-profile searching` looks for new ones.
+_ANY_MACHINE: dict[str, Any] = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("repeatable", derandomize=True, **_ANY_MACHINE)
+settings.register_profile("searching", max_examples=2_000, **_ANY_MACHINE)
+settings.load_profile("repeatable")
 
 
 @pytest.fixture(scope="session")

@@ -67,7 +67,7 @@ def lost(
     """An attempt without an id, whose intent was written ``at`` seconds after noon."""
     state = AttemptState.INTENT if posting else AttemptState.HELD if held else AttemptState.UNKNOWN
     return AttemptRow(
-        **_NEVER,  # type: ignore[arg-type]  # a dict of None for fields of several types
+        **_NEVER,
         id=number,
         generation_key=f"{number:064x}",
         number=1,

@@ -185,6 +185,13 @@ ECHOING = [
     Case(
         "kept by a gateway until after the time-out", [lost()], [seen(at=TIMEOUT + 29, echo=OURS)], {1: "p1"}
     ),
+    Case(
+        "kept by a gateway for the whole quiet period",
+        [lost()],
+        [seen(at=QUIET + 60, echo=OURS)],
+        {1: "p1"},
+        at=200,
+    ),
     Case("no creation time", [lost()], [seen(at=None, echo=OURS)], {1: "p1"}),
 ]
 SILENT = [
@@ -327,7 +334,7 @@ def test_an_odd_echo_is_no_reason_to_stop(odd: dict[str, Any]) -> None:
 
 _AT = st.integers(-200, 400)
 _BODIES = (OURS, OTHER_FILE, OTHER_WORDS, OURS | {"resolution": "2k"})
-_ECHOES = (None, {}, *_BODIES, KEPT_NAME, NEW_NAME)
+_ECHOES: tuple[dict[str, Any] | None, ...] = (None, {}, *_BODIES, KEPT_NAME, NEW_NAME)
 
 
 @st.composite
@@ -427,7 +434,9 @@ def _echo(mode: str, body: dict[str, Any], number: int) -> dict[str, Any] | None
 def worlds(draw: st.DrawFn, modes: tuple[str, ...] = _MODES) -> World:
     mode = draw(st.sampled_from(modes))
     skew = draw(st.floats(-1, 1))
-    attempts, history, makers = [], [], {}
+    attempts: list[AttemptRow] = []
+    history: list[Prediction] = []
+    makers: dict[str, int | None] = {}
 
     def happened(body: dict[str, Any], at: float, maker: int | None) -> None:
         number = len(history) + 1
@@ -482,6 +491,14 @@ def test_where_inputs_are_shown_nobody_else_s_prediction_is_taken(world: World) 
     if not any(attempt.posting for attempt in world.attempts) and None not in world.makers.values():
         assert {type(decision) for decision in decisions} <= {Adopt, SendAgain}
         assert len(decisions) == len(world.attempts)
+
+
+def test_equal_inputs_are_told_apart_by_time_whichever_of_their_addresses_are_shown() -> None:
+    """Whoever lets the exact addresses choose first gives p2 to the first, and pays for the second again."""
+    attempts = [lost(1), lost(2, at=67)]
+    kept_name = OURS | {"image": OURS["image"].replace(CDN, OTHER_CDN)}
+    history = [seen("p1", at=0, echo=kept_name), seen("p2", at=67, echo=OURS)]
+    assert said(attempts, history, LATE, RULES) == {1: "p1", 2: "p2"}
 
 
 def test_a_large_busy_account_is_decided_about_quickly() -> None:

@@ -102,7 +102,7 @@ async def test_asking_twice_spends_once(counter: Counter) -> None:
     attempt = counter.submitted("a")
     counter.account.bill = [deducted(attempt, 12_000)]
     both = await asyncio.gather(counter.settlement.cost_of(attempt), counter.settlement.cost_of(attempt))
-    assert both == [Settled(12_000)] * 2
+    assert list(both) == [Settled(12_000)] * 2
     assert await counter.settlement.cost_of(attempt) == Settled(12_000)
     assert counter.spent[-1] == 12_000
 

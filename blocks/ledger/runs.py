@@ -82,10 +82,11 @@ class Runs(Part):
             )
             return _run(connection.execute(changed).one())
 
-    def inherit(self, keys: Iterable[str], run_id: str) -> list[AttemptRow]:
+    def inherit(self, keys: Iterable[str], run_id: str, owner: str) -> list[AttemptRow]:
         """Charge to this run what runs that died had settled of these pieces of work; return those attempts.
 
-        A run that was killed left no table: without this, what it paid for would be in none.
+        A run that was killed left no table: without this, what it paid for would be in none. From now on they are
+        the ``owner``'s, whom nobody takes for dead while this run lives: two heirs would charge the same twice.
         """
         inherited: list[AttemptRow] = []
         with self._database.write() as connection:
@@ -104,7 +105,8 @@ class Runs(Part):
                 )
                 dead = [row for row in connection.execute(query).all() if not is_alive(row, now)]
                 inherited += [
-                    update_attempt(connection, row.attempt_id, {"settled_run_id": run_id}) for row in dead
+                    update_attempt(connection, row.attempt_id, {"settled_run_id": run_id, "owner": owner})
+                    for row in dead
                 ]
         return inherited
 
