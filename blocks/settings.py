@@ -14,7 +14,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from blocks.errors import InvalidInput
+from blocks.errors import InvalidInput, StoreUnusable
 
 REAL_SERVICE = "https://api.wavespeed.ai"
 # The service keeps outputs and its history for seven days: a longer wait waits for nothing.
@@ -180,12 +180,21 @@ def _plain(message: str) -> str:
 
 
 def point_prefect_home(settings: Settings) -> Path:
-    """Where Prefect keeps its own files; must run before Prefect is first imported."""
+    """Where Prefect keeps its own files; must run before Prefect is first imported.
+
+    Raises StoreUnusable where CAMPAIGN_HOME can be no folder.
+    """
     home = os.environ.get("PREFECT_HOME")
     if home:
         return Path(home).expanduser()
     chosen = (settings.home / "prefect").absolute()
     # Prefect makes its own folder, but no folder above it.
-    chosen.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        chosen.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreUnusable(
+            f"{settings.home} cannot be used as CAMPAIGN_HOME ({error.strerror or error}): everything that is paid for "
+            "is kept there. Name a folder that you may write to. Nothing was spent"
+        ) from error
     os.environ["PREFECT_HOME"] = str(chosen)
     return chosen

@@ -24,7 +24,9 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-Csv = Annotated[Path, typer.Argument(help="The campaign's CSV: one row is one brief.", show_default=False)]
+Csv = Annotated[
+    Path, typer.Argument(help="The campaign's CSV: one row is one brief.", metavar="CSV", show_default=False)
+]
 Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else there.")
 ]

@@ -1,7 +1,5 @@
 """What happens before anything can be spent: the settings, the briefs with their media, the prices and the plan."""
 
-import shutil
-import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -15,6 +13,7 @@ from blocks.money import dollars_text, to_millionths
 from blocks.prices import PriceBook
 from blocks.remote import RemoteFiles
 from blocks.settings import Settings
+from flows.fetched_inputs import fetched_inputs
 from tasks.brief import Campaign
 from tasks.inputs import Inputs, read_and_check
 from tasks.plan import Plan, Planner
@@ -48,8 +47,7 @@ async def prepared(
 
     ``confine_to``: the folder below which a run by deployment may read. Raises InvalidInput with every problem.
     """
-    fetched = Path(tempfile.mkdtemp(prefix="campaign-inputs-"))
-    try:
+    with fetched_inputs(settings.home) as fetched:
         trusted = None if settings.embedded else settings.base_url
         async with RemoteFiles(trusted, allow_private=settings.allow_private_inputs) as remote:
             campaign, inputs = await read_and_check(
@@ -61,8 +59,6 @@ async def prepared(
             )
         prices = PriceBook.load()
         yield Prepared(settings, campaign, inputs, prices, make_plan(settings, campaign, inputs, prices))
-    finally:
-        shutil.rmtree(fetched, ignore_errors=True)
 
 
 def make_plan(settings: Settings, campaign: Campaign, inputs: Inputs, prices: PriceBook) -> Plan:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from blocks.errors import MediaError
+from blocks.errors import MediaError, StoreUnusable
 from blocks.media import (
     ClipFacts,
     PictureFacts,
@@ -82,14 +82,24 @@ class Finder:
 
 @dataclass(frozen=True)
 class Fetcher:
-    """Fetches into ``folder``, which exists. A second reading of it may find something else at a URL."""
+    """Fetches into ``folder``, and makes it for the first. A second reading of a URL may find something else at it."""
 
     remote: RemoteFiles
     folder: Path
     allow_plain_http: bool
 
     async def fetch(self, url: str) -> Path:
-        """The file that has what the URL holds now, named by its hash: what was read before stays."""
+        """The file that has what the URL holds now, named by its hash: what was read before stays.
+
+        Raises StoreUnusable where nothing can be written to the folder.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreUnusable(
+                f"{self.folder} cannot be made ({error.strerror or error}); the remote inputs are kept there. "
+                "Choose another CAMPAIGN_HOME, or correct the folder"
+            ) from error
         arriving = self.folder / f"{secrets.token_hex(8)}.part"
         await self.remote.fetch(url, arriving, max_bytes=MOST_REMOTE_BYTES, max_seconds=REMOTE_SECONDS)
         return await asyncio.to_thread(lambda: arriving.replace(self.folder / _sha256_of(arriving)))

@@ -92,7 +92,7 @@ async def load_inputs(
 ) -> Inputs:
     """Read and check every input. Raises InvalidInput with all problems at once.
 
-    ``remote`` fetches https URLs, each once, into ``fetched_folder``, which exists; without them a URL is a
+    ``remote`` fetches https URLs, each once, into ``fetched_folder``; without them a URL is a
     problem. ``allow_plain_http`` leaves it to ``remote`` whether it follows an http URL. With ``confine_to``
     a path that leads out of that folder is a problem, symbolic links followed.
     """

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from blocks.errors import InvalidInput
+from blocks.errors import InvalidInput, StoreUnusable
 from blocks.settings import REAL_SERVICE, Settings, load_settings, point_prefect_home
 
 FIELDS: dict[str, tuple[str, str, str, str, str, Any]] = {
@@ -230,6 +230,13 @@ def test_what_lies_in_the_home(place: Place) -> None:
     assert settings.ledger_address == f"sqlite:///{place.folder / 'elsewhere' / 'ledger.sqlite'}"
     assert settings.assets == Path("elsewhere/assets")
     assert not (place.folder / "elsewhere").exists()
+
+
+def test_a_home_that_is_a_file_is_refused(place: Place) -> None:
+    place.monkeypatch.setenv("PREFECT_HOME", "")
+    (place.folder / "a file").touch()
+    with pytest.raises(StoreUnusable, match="CAMPAIGN_HOME"):
+        point_prefect_home(load_settings({"home": "a file"}))
 
 
 def test_prefect_s_home_is_ours_unless_it_is_set(place: Place) -> None:
