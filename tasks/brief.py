@@ -40,7 +40,10 @@ class VideoPart(_Part):
 
 
 class Brief(_Part):
-    """One row of the campaign. ``row`` is the row as read, by column; ``line`` is where it starts."""
+    """One row of the campaign, or one of the variants that a row makes.
+
+    ``row`` is the row as read, by column: all variants of a row have the same. ``line`` is where it starts.
+    """
 
     brief: str
     line: int
@@ -51,13 +54,18 @@ class Brief(_Part):
     video: VideoPart | None
 
     @property
+    def written(self) -> str:
+        """The id in the row: without what tells its variants apart."""
+        return self.row["brief"].strip()
+
+    @property
     def parts(self) -> tuple[EditPart | ComposePart | VideoPart, ...]:
         """The stages that the brief has, in the order in which they run."""
         return tuple(part for part in (self.edit, self.compose, self.video) if part is not None)
 
 
 class Campaign(_Part):
-    """A campaign file without a fault. ``columns`` are the campaign's own, in the file's order."""
+    """A campaign file without a fault. ``columns`` are those that it reads, in the file's order."""
 
     name: str
     path: Path

@@ -15,8 +15,10 @@ from tasks.brief import (
     VideoPart,
     references_of,
 )
-from tasks.brief_rows import COLUMNS, NamedSource, RowReader
-from tasks.campaign_file import read_campaign_file
+from tasks.brief_columns import COLUMNS
+from tasks.brief_row import NamedSource
+from tasks.brief_rows import RowReader
+from tasks.campaign_file import read_campaign_file, unknown_columns
 
 __all__ = [
     "COLUMNS",
@@ -61,16 +63,21 @@ def parse_campaign(path: Path) -> ParsedCampaign:
     """Reads as far as the file can be read. Raises InvalidInput only where it holds no rows that could be."""
     file = read_campaign_file(path, COLUMNS)
     problems = list(file.problems)
-    if "brief" not in file.columns:
-        problems.append(Problem(file.shown, 1, "brief", "the column is missing; every campaign needs it"))
-        raise InvalidInput(_summary(file.shown, len(problems)), tuple(problems))
     reader = RowReader(file.shown)
-    briefs = tuple(brief for brief in map(reader.read, file.records) if brief is not None)
-    campaign = Campaign(name=path.stem, path=path, sha256=file.sha256, columns=file.columns, briefs=briefs)
+    briefs = tuple(brief for record in file.records for brief in reader.read(record))
+    problems += unknown_columns(file, reader.used_columns, COLUMNS)
+    if "brief" not in file.columns:
+        missing = "the column is missing; every campaign needs it"
+        problems.append(Problem(file.shown, file.header_line, "brief", missing))
+        raise InvalidInput(_summary(file.shown, len(problems)), tuple(problems))
+    columns = tuple(
+        name for name in file.columns if name not in file.more_columns or name in reader.used_columns
+    )
+    campaign = Campaign(name=path.stem, path=path, sha256=file.sha256, columns=columns, briefs=briefs)
     return ParsedCampaign(
         campaign=campaign,
         shown=file.shown,
-        problems=in_reading_order([*problems, *reader.problems], file.columns),
+        problems=in_reading_order([*problems, *reader.problems], columns),
         sources=tuple(reader.sources),
     )
 

@@ -10,7 +10,7 @@ _TRUE = ("true", "yes", "1")
 _FALSE = ("false", "no", "0")
 
 _BRIEF_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_DEVICES = frozenset(
+DEVICE_NAMES = frozenset(
     ["con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(10))]
 )
 
@@ -28,10 +28,11 @@ def brief_id(cell: str) -> str:
         raise CellError(
             f"{shown_value(name)} is no id; use 1 to 64 ASCII letters, digits, dots, hyphens, underscores, "
             "beginning with a letter or digit"
+            + ("; a comment begins with # and a blank" if name[0] == "#" else "")
         )
     if name.endswith("."):
         raise CellError(f"{shown_value(name)} ends in a dot; take the dot away")
-    if name.split(".", maxsplit=1)[0].lower() in _DEVICES:
+    if name.split(".", maxsplit=1)[0].lower() in DEVICE_NAMES:
         raise CellError(f"{shown_value(name)} is a device name on Windows; choose another id")
     return name
 

@@ -7,7 +7,7 @@ import pytest
 
 from blocks.errors import InvalidInput
 from tasks.briefs import read_campaign
-from tasks.campaign_file import MOST_ROWS
+from tasks.campaign_text import MOST_ROWS
 from tasks.exports import csv_bytes
 
 HEADER = "brief,edit_prompt,edit_image\n"
@@ -77,10 +77,10 @@ def test_a_file_with_other_delimiters_says_so_once(tmp_path: Path, delimiter: st
 def test_headers_are_checked_with_suggestions(tmp_path: Path) -> None:
     content = "brief,edit_promt,edit_prompt,edit_image,Take,brief,,mood\na,,x,a.png,1,a,,calm\n"
     assert _problems(tmp_path, content) == [
+        "1: header: column 7 has no name; name it or delete it",
         "1: edit_promt: unknown column; did you mean edit_prompt?",
         "1: Take: unknown column; did you mean take?",
-        "1: header: column 7 has no name; name it or delete it",
-        "1: mood: unknown column; delete it or rename it",
+        "1: mood: unknown column; delete it, rename it, or name it in a prompt, in braces",
         "1: brief: this column appears twice (columns 1 and 6); delete one",
     ]
 
@@ -88,6 +88,10 @@ def test_headers_are_checked_with_suggestions(tmp_path: Path) -> None:
 def test_a_file_without_the_brief_column_is_no_campaign(tmp_path: Path) -> None:
     assert _problems(tmp_path, "edit_prompt,edit_image\nx,a.png\n") == [
         "1: brief: the column is missing; every campaign needs it"
+    ]
+    assert _problems(tmp_path, "breif,edit_prompt,edit_image,mood\na,{mood},a.png,calm\n") == [
+        "1: breif: unknown column; did you mean brief?",
+        "1: brief: the column is missing; every campaign needs it",
     ]
 
 

@@ -1,0 +1,118 @@
+"""Bytes to text, and text to rows of cells with the line each starts on; what is wrong on the way becomes problems."""
+
+import csv
+import io
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from blocks.errors import InvalidInput, Problem
+
+if TYPE_CHECKING:
+    import _csv  # where the type of csv.reader lives, for checkers only
+
+MOST_ROWS = 100_000
+MOST_BYTES = 256 * 1024 * 1024
+# csv's own limit of 131,072 characters a cell stays: it keeps a forgotten quote from eating a huge file.
+
+# Not "#1": a number sign without a blank is a mistaken id, which has to be told.
+_COMMENT = re.compile(r"[ \t]*#(?:[\s#]|$)")
+_OTHER_ENCODINGS = ((b"\xff\xfe", "UTF-16"), (b"\xfe\xff", "UTF-16"))
+
+
+def bytes_of(path: Path, shown: str) -> bytes:
+    if path.is_dir():
+        raise _unreadable(shown, "is a folder; give the campaign's CSV file")
+    try:
+        if path.stat().st_size > MOST_BYTES:
+            raise _unreadable(shown, f"is larger than {MOST_BYTES // 1024**2} MB; split the campaign")
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise _unreadable(shown, "no such file; check the path") from error
+    except OSError as error:
+        raise _unreadable(shown, f"cannot be read: {error.strerror or error}") from error
+
+
+def _unreadable(shown: str, what: str) -> InvalidInput:
+    return InvalidInput(f"{shown}: {what}", (Problem(shown, 1, "file", what),))
+
+
+def text_of(content: bytes, shown: str) -> tuple[str, list[Problem]]:
+    """The text; bytes that are no UTF-8 are one problem, and the rest can still be checked."""
+    for mark, encoding in _OTHER_ENCODINGS:
+        if content.startswith(mark):
+            raise _unreadable(shown, f"is {encoding}, not UTF-8; save it as “CSV UTF-8”")
+    try:
+        return content.decode("utf-8-sig"), []
+    except UnicodeDecodeError as error:
+        text = content.decode("utf-8-sig", errors="replace")
+        line = 1 + len(re.findall(rb"\r\n|\r|\n", error.object[: error.start]))
+        wrong = error.object[error.start]
+        likely = bytes([wrong]).decode("cp1252", errors="ignore")
+        hint = f" (“{likely}” in Windows-1252)" if likely.isprintable() and likely else ""
+        message = f"byte 0x{wrong:02X}{hint} is not UTF-8; save the file as “CSV UTF-8”"
+        return text, [Problem(shown, line, "encoding", message)]
+
+
+class CommentedLines:
+    """The text's lines for the CSV reader. A comment reads as a blank line: whatever it holds, later lines count on."""
+
+    def __init__(self, text: str) -> None:
+        self._lines = io.StringIO(text, newline="")
+        self.may_be_comments = True
+        self.at_row_start = True  # a prompt's second line may begin with # as well
+
+    def __iter__(self) -> "CommentedLines":
+        return self
+
+    def __next__(self) -> str:
+        line = next(self._lines)
+        comment = self.at_row_start and self.is_comment(line)
+        self.at_row_start = False
+        return "\n" if comment else line
+
+    def is_comment(self, text: str) -> bool:
+        return self.may_be_comments and _COMMENT.match(text) is not None
+
+
+def numbered_rows(
+    reader: "_csv.Reader", lines: CommentedLines, shown: str, problems: list[Problem]
+) -> Iterator[tuple[int, list[str]]]:
+    """Rows with the line each starts on; blank ones and comments are left out, broken ones become problems."""
+    count = 0
+    while True:
+        line = reader.line_num + 1
+        lines.at_row_start = True
+        try:
+            row = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            problems.append(Problem(shown, line, "row", _what_csv_says(str(error))))
+            continue
+        # Programs that save a comment anew put it in quotation marks, with empty cells after it.
+        if not any(cell.strip() for cell in row) or lines.is_comment(row[0]):
+            continue
+        if count > MOST_ROWS:  # the header is not one of them
+            problems.append(
+                Problem(
+                    shown,
+                    line,
+                    "row",
+                    f"more than {MOST_ROWS:,} briefs; split the campaign into several files",
+                )
+            )
+            return
+        count += 1
+        yield line, row
+
+
+def _what_csv_says(error: str) -> str:
+    if "unexpected end of data" in error:
+        return 'a cell opens with " and never closes; close it, or double each " that belongs to the text'
+    if "expected after" in error:
+        return 'text follows the closing " of a cell; double each " that belongs to the text'
+    if "field larger" in error:
+        return f'a cell is longer than {csv.field_size_limit():,} characters; look for a " that never closes'
+    return f"cannot be read as CSV: {error}"
