@@ -1,9 +1,10 @@
 """What the environment says: flag beats environment beats ``.env`` beats block beats default."""
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -20,6 +21,11 @@ REAL_SERVICE = "https://api.wavespeed.ai"
 # The service keeps outputs and its history for seven days: a longer wait waits for nothing.
 _LONGEST_SECONDS = 604_800
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+
+# When people are told of a run: however it ended, where something failed, where something is held back.
+NotifyOn = Literal["end", "failure", "hold"]
+_NOTIFY_ON: tuple[NotifyOn, ...] = get_args(NotifyOn)
+_BLOCK = re.compile(r"[a-z0-9-]+/[a-z0-9-]+")
 
 # Not "inf" and not "nan", which are numbers to Python: a run could wait for ever for its history to fall quiet.
 _Seconds = Annotated[float, Field(gt=0, le=_LONGEST_SECONDS, allow_inf_nan=False)]
@@ -58,6 +64,9 @@ class Settings(BaseSettings):
         0.02, validation_alias="CAMPAIGN_SIMULATOR_CLOCK"
     )
     allow_private_inputs: bool = Field(default=False, validation_alias="CAMPAIGN_ALLOW_PRIVATE_INPUTS")
+    marked_copies: bool = Field(default=True, validation_alias="CAMPAIGN_MARKED_COPIES")
+    notify: str | None = Field(None, validation_alias="CAMPAIGN_NOTIFY")
+    notify_on: str = Field("end", validation_alias="CAMPAIGN_NOTIFY_ON")
 
     @field_validator("base_url")
     @classmethod
@@ -73,6 +82,31 @@ class Settings(BaseSettings):
         if parts.username is not None or parts.password is not None:
             raise ValueError("holds a user name or password; give the key as WAVESPEED_API_KEY only")
         return value.rstrip("/")
+
+    @field_validator("notify")
+    @classmethod
+    def _are_blocks(cls, value: str | None) -> str | None:
+        for name in _listed(value):
+            if not _BLOCK.fullmatch(name):
+                raise ValueError(f"{name} is not a block such as slack-webhook/team; several take commas")
+        return value
+
+    @field_validator("notify_on")
+    @classmethod
+    def _are_endings(cls, value: str) -> str:
+        wrong = [name for name in _listed(value) if name not in _NOTIFY_ON]
+        if wrong or not _listed(value):
+            raise ValueError(f"is not one or several of {', '.join(_NOTIFY_ON)}, with commas between them")
+        return value
+
+    @property
+    def notification_blocks(self) -> tuple[str, ...]:
+        """Prefect's blocks that tell of a run's end, as ``kind/name``."""
+        return _listed(self.notify)
+
+    @property
+    def notified_endings(self) -> frozenset[NotifyOn]:
+        return frozenset(name for name in _NOTIFY_ON if name in _listed(self.notify_on))
 
     @property
     def embedded(self) -> bool:
@@ -107,6 +141,15 @@ class Settings(BaseSettings):
     @property
     def assets(self) -> Path:
         return self.home / "assets"
+
+    @property
+    def thumbnails(self) -> Path:
+        return self.home / "thumbnails"
+
+    @property
+    def summaries(self) -> Path:
+        """Of past runs, for the list of runs and the page over all of them."""
+        return self.home / "summaries"
 
     @property
     def poll(self) -> float:
@@ -163,6 +206,10 @@ def load_settings(
         raise InvalidInput("the settings cannot be used:\n" + "\n".join(lines)) from None
     except UnicodeDecodeError as error:
         raise InvalidInput(f"{env_file} is not UTF-8 text; save it as UTF-8") from error
+
+
+def _listed(value: str | None) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(part.strip() for part in (value or "").split(",") if part.strip()))
 
 
 def _by_variable(values: Mapping[str, Any] | None) -> dict[str, Any]:
