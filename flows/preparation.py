@@ -16,7 +16,11 @@ from blocks.settings import Settings
 from flows.fetched_inputs import fetched_inputs
 from tasks.brief import Campaign
 from tasks.inputs import Inputs, read_and_check
-from tasks.plan import Plan, Planner
+from tasks.plan import Plan
+from tasks.plan_duration import Duration, Limits, expected_duration
+from tasks.planner import Planner
+
+_MOST_NAMED = 50
 
 
 @dataclass(frozen=True)
@@ -74,18 +78,47 @@ def make_plan(settings: Settings, campaign: Campaign, inputs: Inputs, prices: Pr
 
 def refuse_what_the_budget_does_not_cover(plan: Plan, options: RunOptions) -> None:
     """Raises BudgetRefused before anything is spent."""
-    if options.frozen and plan.cost_upper > 0:
-        would = [f"{stage.brief} {stage.stage}" for stage in plan.stages if stage.cost_upper]
-        shown = ", ".join(would[:5]) + (f" and {len(would) - 5} more" if len(would) > 5 else "")
-        raise BudgetRefused(
-            f"--frozen: {len(would)} stages are not there yet and would cost ${dollars_text(plan.cost)}: {shown}. "
-            "Nothing was spent; run without --frozen to generate them"
-        )
+    if options.frozen and plan.to_generate:
+        raise BudgetRefused(_what_frozen_refuses(plan))
     if options.budget is not None and plan.cost > options.budget and not options.partial:
         raise BudgetRefused(
             f"the plan costs ${dollars_text(plan.cost)}, the budget is ${dollars_text(options.budget)}. Nothing was "
             "spent; raise --budget, or add --partial to make what it covers"
         )
+
+
+def _what_frozen_refuses(plan: Plan) -> str:
+    would = plan.to_generate
+    count = "1 stage is" if len(would) == 1 else f"{len(would)} stages are"
+    head = (
+        f"--frozen: {count} not there yet and would cost ${dollars_text(plan.cost)}. Nothing was spent; run without "
+        "--frozen to generate:"
+    )
+    lines = [head]
+    lines += [
+        f"  {stage.brief} {stage.stage}: ${dollars_text(stage.cost)}, {stage.reason}"
+        for stage in would[:_MOST_NAMED]
+    ]
+    if len(would) > _MOST_NAMED:
+        lines.append(f"  and {len(would) - _MOST_NAMED} more: see `campaign plan`")
+    return "\n".join(lines)
+
+
+def how_long(settings: Settings, plan: Plan) -> Duration:
+    """What the plan will take under the account's limits, by what the ledger has learnt where there is one."""
+    ledger = Ledger.open_if_exists(settings.ledger_address)
+    limits = Limits(settings.max_concurrent, settings.images_per_minute, settings.videos_per_minute)
+    try:
+        return expected_duration(
+            plan,
+            lambda model: ledger.step_seconds(settings.service, model) if ledger is not None else [],
+            limits,
+            # The assumed times are the real service's.
+            pace=settings.simulator_clock if settings.embedded else 1.0,
+        )
+    finally:
+        if ledger is not None:
+            ledger.close()
 
 
 async def block_values(account: str | None, workspace: str | None) -> Mapping[str, Any]:

@@ -3,20 +3,22 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from blocks.ledger import StoredGeneration
 from blocks.prices import PriceBook
 from tasks.brief import Brief, VideoPart, references_of
 from tasks.chain import Part, work_of
 from tasks.endings import Ending, ExitStatus, ending_of
 from tasks.generation import found
 from tasks.inputs import Inputs
+from tasks.models import Stage
 from tasks.plan import Plan
 from tasks.record import Outcome
-from tasks.stages import run_stage
+from tasks.stages import record_cached, run_stage
 from tasks.work import StageResult, StageWork, WorkInput
 from tasks.workbench import Workbench
 
-# Up to so many stages, what is cached is also shown in Prefect's record; beyond that, a cached hit would cost as much
-# as a task run, and what the ledger has is taken without one.
+# What is cached starts no task. Up to so many stages, it is entered in Prefect's record all the same, for people who
+# look there; a large campaign does not pay for that.
 RECORD_CACHED_STAGES = 200
 
 
@@ -58,7 +60,13 @@ class Production:
         self._inputs = inputs
         self._plan = plan
         self._prices = prices
-        self._show_cached = len(plan.stages) <= RECORD_CACHED_STAGES
+        self._records_cached = len(plan.stages) <= RECORD_CACHED_STAGES
+        self._found = {place: stored for place, stored in plan.found.items() if self._is_kept(stored)}
+
+    async def record_found(self) -> None:
+        """Shows in Prefect's record what was found before any task starts."""
+        if self._records_cached:
+            await record_cached(self._bench, [(brief, stage.value) for brief, stage in self._found])
 
     async def make_pictures(self, made: MadeBrief) -> None:
         """The brief's edit and composition."""
@@ -122,15 +130,18 @@ class Production:
 
     async def _result(self, work: StageWork) -> StageResult:
         bench = self._bench
-        stored = (await bench.ask(bench.ledger.find_stored, [work.key])).get(work.key)
-        if stored is not None and not all(bench.store.has(a.sha256, a.bytes) for a in stored.assets):
-            stored = None
-        if stored is not None and not self._show_cached:
-            return found(work, stored, bench.stopwatch(work.brief, work.stage))
-        result = await run_stage(bench, work, refresh=stored is None)
-        if stored is None:
-            return result
+        stored = self._found.get((work.brief, Stage(work.stage)))
+        if stored is None or stored.key != work.key:
+            # New pictures of the stage before may have the bytes of earlier ones: then this is there already.
+            stored = (await bench.ask(bench.ledger.find_stored, [work.key])).get(work.key)
+            if stored is None or not self._is_kept(stored):
+                return await run_stage(bench, work)
+            if self._records_cached:
+                await record_cached(bench, [(work.brief, work.stage)])
         return found(work, stored, bench.stopwatch(work.brief, work.stage))
+
+    def _is_kept(self, stored: StoredGeneration) -> bool:
+        return all(self._bench.store.has(asset.sha256, asset.bytes) for asset in stored.assets)
 
     def _keeps_from_going_on(self, made: MadeBrief, stage: MadeStage) -> Ending | None:
         """A result that is paid for and kept, but with which the brief is not done."""

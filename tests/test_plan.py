@@ -21,7 +21,9 @@ from tasks.briefs import COLUMNS
 from tasks.chain import Part, inputs_of, key_of
 from tasks.inputs import Inputs, read_and_check
 from tasks.models import Stage
-from tasks.plan import Plan, PlannedStage, Planner
+from tasks.plan import Plan, PlannedStage
+from tasks.plan_reasons import Cause
+from tasks.planner import Planner
 from tasks.work import WorkInput
 
 SERVICE = "https://api.example.org"
@@ -169,9 +171,13 @@ async def test_the_document_is_the_contract_s(place: Place) -> None:
                 "model": "kwaivgi/kling-image-v3/edit",
                 "action": "generate",
                 "reason": "new",
+                "causes": ["new"],
+                "since_run": None,
                 "quantity": "3",
                 "unit": "image",
                 "cost_usd": "0.084",
+                "cost_upper_bound_usd": "0.084",
+                "saved_usd": "0",
             },
             {
                 "brief": "a",
@@ -179,15 +185,23 @@ async def test_the_document_is_the_contract_s(place: Place) -> None:
                 "model": "kwaivgi/kling-video-o3-pro/video-edit",
                 "action": "generate",
                 "reason": "new; waits for the pictures of the edit stage",
+                "causes": ["new"],
+                "since_run": None,
                 "quantity": "4.25",
                 "unit": "second",
                 "cost_usd": "1.53",
+                "cost_upper_bound_usd": "1.8",
+                "saved_usd": "0",
             },
         ],
         "cost_usd": "1.614",
         "cost_upper_bound_usd": "1.884",
         "saved_usd": "0",
-        "notes": ["a: 4.25 billed seconds; $1.8 should the service round them up"],
+        "notes": [
+            "a: mug.png is 300x300, and edit_aspect_ratio is 16:9: the edit reframes it",
+            "a: the edited pictures are 16:9, and clip.mp4 is 720x720",
+            "a: 4.25 billed seconds; $1.8 should the service round them up",
+        ],
     }
     assert json.loads(json.dumps(plan.document())) == plan.document()
 
@@ -349,10 +363,13 @@ async def test_an_asset_that_is_gone_is_no_result_and_is_paid_for_once(place: Pl
     if damage == "truncated":
         path.write_bytes(b"half")
     plan = place.plan()
-    assert told(plan) == {
-        "a edit": ("generate", "its picture or clip is missing from the asset store"),
-        "b edit": ("cached", "equal to brief a"),
+    assert {name: action for name, (action, _) in told(plan).items()} == {
+        "a edit": "generate",
+        "b edit": "cached",
     }
+    assert "asset missing" in told(plan)["a edit"][1]
+    assert told(plan)["b edit"][1] == "equal to brief a"
+    assert [stage.causes for stage in plan.stages] == [(Cause.MISSING,), (Cause.EQUAL,)]
     assert plan.cost == PICTURE
     check_sums(plan)
 
@@ -388,21 +405,35 @@ async def test_the_price_goes_by_the_resolution(place: Place, resolution: str, p
 
 
 async def test_the_notes_say_what_is_left_out_skipped_and_rounded(place: Place) -> None:
+    square = EDIT | {"edit_aspect_ratio": "1:1"}
     await place.read(
-        EDIT | {"edit_num_images": "6"} | VIDEO | {"video_images": "cup.png"},
-        EDIT | {"compose_images": "cup.png", "video": "clip.mp4", "video_images": "jug.png"},
+        square | {"edit_num_images": "6"} | VIDEO | {"video_images": "cup.png"},
+        square | {"compose_images": "cup.png", "video": "clip.mp4", "video_images": "jug.png"},
         VIDEO | {"video": "short.mp4", "edit_image": "mug.png"},
     )
     assert list(place.plan().notes) == [
         "a: 3 of 6 edited pictures go on to the video, the first that fit beside the 1 named; 3 left out",
+        "a: 4.25 billed seconds; $1.8 should the service round them up",
         "b: compose_images is given, but compose_prompt is blank: the compose stage is skipped",
         "b: video is given, but video_prompt is blank: the video stage is skipped",
         "b: video_images is given, but video_prompt is blank: the video stage is skipped",
         "c: edit_image is given, but edit_prompt is blank: the edit stage is skipped",
-        "a: 4.25 billed seconds; $1.8 should the service round them up",
         *place.inputs.notes,
     ]
     assert any("short.mp4" in note and "3 s" in note for note in place.inputs.notes)
+
+
+async def test_the_notes_name_unused_references_shapes_and_equal_work(place: Place) -> None:
+    named = {"compose_prompt": "@Image1 on marble", "compose_images": "cup.png|jug.png"}
+    tall = EDIT | {"edit_aspect_ratio": "1:1"} | named | {"compose_aspect_ratio": "9:16"}
+    other = {"compose_prompt": "the mug", "compose_images": "cup.png"}
+    await place.read(tall, tall, tall, tall, tall, other, other | {"compose_num_images": "2"})
+    unused = "@Image2 (cup.png), @Image3 (jug.png), which the model is given all the same"
+    assert list(place.plan().notes) == [
+        f"a, b, c and 2 more: the compose prompt does not name {unused}",
+        "a, b, c and 2 more: the edited pictures are 1:1, and compose_aspect_ratio is 9:16",
+        "b, c, d and 1 more: edit and compose equal to that of a, paid once",
+    ]
 
 
 async def test_the_stages_stand_in_the_order_of_the_briefs(place: Place) -> None:

@@ -63,7 +63,9 @@ def test_a_transient_failure_shows_awaiting_retry_and_a_repeat_cached(
         workplace.use_service(service.url, KEY)
         campaign = two_briefs(workplace)
         first = workplace.run("run", campaign, "--json")
+        calls_of_first = len(service.books.journal.calls())
         second = workplace.run("run", campaign, "--json")
+        calls_of_second = len(service.books.journal.calls()) - calls_of_first
     assert (first.status, second.status) == (0, 0), (first, second)
 
     record = Record(prefect_api)
@@ -77,6 +79,10 @@ def test_a_transient_failure_shows_awaiting_retry_and_a_repeat_cached(
 
     repeated = record.task_runs(record.flow_run_of(workplace, second.document["run"]))
     assert Counter(run["state_name"] for run in repeated) == {"Cached": 3}
+    assert {run["name"] for run in repeated} == set(runs)
+    # Entered in the record, and never started.
+    assert {tuple(record.states_of(run["id"])) for run in repeated} == {("Cached",)}
+    assert calls_of_second == 0, "a wholly cached campaign asks the service nothing"
 
 
 def test_a_failed_run_is_failed_in_the_record_too(
