@@ -1,0 +1,4 @@
+startTheme();
+startBriefs();
+startViewer();
+startGraph();
