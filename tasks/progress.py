@@ -1,6 +1,7 @@
 """What one sees of a run while it runs, on stderr, never on stdout.
 
-A terminal gets one calm view that moves in place, a pipe gets plain lines, ``quiet`` gets nothing.
+A terminal gets one calm view that moves in place, a pipe gets plain lines, ``quiet`` gets nothing. Colours are left
+out where ``NO_COLOR`` is set; a terminal that cannot draw in place (``TERM=dumb``) gets plain lines too.
 """
 
 import os
@@ -11,20 +12,22 @@ from typing import TextIO
 
 from rich.console import Console
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
 from blocks.money import dollars_text
-from tasks.progress_state import COLUMNS, EndedStage, RunProgress
+from tasks.progress_stage import EndedStage
+from tasks.progress_state import RunProgress
+from tasks.progress_view import ProgressView
+from tasks.record import Outcome
 
 __all__ = ["LiveProgress", "PlainProgress", "RunProgress", "SilentProgress", "progress_for"]
 
-REFRESHES_PER_SECOND = 4
-# Up to so many stages a pipe gets a line for each; above, one line in so many seconds.
+REFRESHES_PER_SECOND = 2
+# Up to so many stages a pipe gets a line for each; above, one line in so many seconds, and one for each of the first
+# stages that went wrong.
 LINES_UP_TO = 60
 LINE_SECONDS = 10.0
-
-_STYLES = ("green", "cyan", "", "red", "yellow")  # of COLUMNS
+WRONG_LINES = 20
 
 
 class SilentProgress(RunProgress):
@@ -38,13 +41,14 @@ class PlainProgress(RunProgress):
         super().__init__(clock)
         self._stream: TextIO | None = stream
         self._last_line = clock()
+        self._wrong = 0
 
     def opened(self) -> None:
         self.line(f"{self.title()}: {self.total} stages, {self.money()}")
         self._last_line = self.clock()
 
     def stage_line(self, ended: EndedStage) -> None:
-        if self.total <= LINES_UP_TO:
+        if self.total <= LINES_UP_TO or self._is_worth_a_line(ended):
             took = "" if ended.seconds is None else f" in {ended.seconds:.1f} s"
             self.line(
                 f"[{self.total - self.unfinished}/{self.total}] {ended.brief} {ended.stage} "
@@ -53,6 +57,12 @@ class PlainProgress(RunProgress):
         elif self.clock() - self._last_line >= LINE_SECONDS:
             self._last_line = self.clock()
             self.line(self.summary())
+
+    def _is_worth_a_line(self, ended: EndedStage) -> bool:
+        if ended.outcome not in {Outcome.FAILED, Outcome.HELD}:
+            return False
+        self._wrong += 1
+        return self._wrong <= WRONG_LINES
 
     def line(self, text: str) -> None:
         if self._stream is None:
@@ -77,9 +87,10 @@ class LiveProgress(RunProgress):
     def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__(clock)
         self._console = Console(file=stream, highlight=False)
+        view = ProgressView(self)
         self._live = Live(
             console=self._console,
-            get_renderable=self._view,
+            get_renderable=lambda: view,
             refresh_per_second=REFRESHES_PER_SECOND,
             redirect_stdout=False,  # stdout is data
             redirect_stderr=stream is sys.stderr,  # other messages appear above the view, not across it
@@ -95,23 +106,6 @@ class LiveProgress(RunProgress):
         self._live.stop()
         if text:
             self.line(text)
-
-    def _view(self) -> Table:
-        with self.lock:
-            table = Table.grid(padding=(0, 3))
-            table.add_column()
-            for _ in COLUMNS:
-                table.add_column(justify="right")
-            table.add_row(Text(self.title(), style="bold"), *(Text(name, style="dim") for name in COLUMNS))
-            for name, stage in self.stages.items():
-                cells = zip(stage.counts(), _STYLES, strict=True)
-                counts = (Text(str(count), style=style if count else "dim") for count, style in cells)
-                table.add_row(Text(name), *counts)
-            view = Table.grid()
-            view.add_row(table)
-            view.add_row(Text(self.money()))
-            view.add_row(Text(self.times(), style="dim"))
-            return view
 
 
 def progress_for(stream: TextIO, *, quiet: bool = False) -> RunProgress:

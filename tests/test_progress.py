@@ -1,30 +1,13 @@
-"""The view of a running campaign: what it counts, and what it writes where."""
+"""What a running campaign's progress counts, and what a pipe is told of it."""
 
 import io
-import re
-import sys
-import threading
 
 import pytest
+from progress_support import CONTROL, USUAL, Clock
 
-from tasks.progress import LiveProgress, PlainProgress, RunProgress, SilentProgress, progress_for
+from tasks.progress import PlainProgress, RunProgress, progress_for
+from tasks.progress_words import range_text
 from tasks.record import Outcome
-
-CODES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
 
 
 @pytest.fixture
@@ -32,24 +15,30 @@ def clock() -> Clock:
     return Clock()
 
 
+# What it counts.
+
+
 def test_it_counts_where_every_stage_is(clock: Clock) -> None:
     progress = RunProgress(clock)
-    progress.start({"edit": 6, "video": 2}, planned=4_000_000, cap=None)
+    progress.start({"edit": 7, "video": 2}, planned=4_000_000, cap=None, usual_seconds=USUAL)
     for name in "abcde":
         progress.stage_started(name, "edit")
-        progress.stage_submitted(name, "edit")
+        progress.stage_submitted(name, "edit", found=name == "b")
     clock.now += 30
     progress.stage_ended("a", "edit", Outcome.GENERATED, 28_000)
     progress.stage_ended("b", "edit", Outcome.RESUMED, 28_000)
     progress.stage_ended("c", "edit", Outcome.FAILED, 0)
+    progress.stage_ended("f", "edit", Outcome.CACHED, 0)
     progress.stage_ended("a", "video", Outcome.HELD, 0)
     progress.stage_ended("c", "video", Outcome.SKIPPED, 0)
-    assert progress.stages["edit"].counts() == (2, 2, 1, 1, 0)
-    assert progress.stages["video"].counts() == (0, 0, 0, 1, 1)
+    assert progress.stages["edit"].counts() == (2, 1, 2, 1, 1, 0)
+    assert progress.stages["video"].counts() == (0, 0, 0, 0, 1, 1)
+    assert progress.requests == 4, "what was found had been asked for before"
     assert progress.spent_so_far == 56_000
+    assert progress.share_done() == pytest.approx(6 / 9)
     assert progress.summary() == (
-        "edit 2/6, 2 in flight, 1 waiting, 1 failed; video 0/2, 1 failed, 1 held; "
-        "spent $0.056 of $4 planned, no cap; 30 s elapsed, about 30 s left"
+        "edit 3/7, 1 cached, 2 in flight, 1 waiting, 1 failed; video 0/2, 1 failed, 1 held; "
+        "spent $0.056 of $4 planned, no cap; 30 s elapsed, 1 to 2 min left"
     )
 
 
@@ -62,51 +51,119 @@ def test_what_the_ledger_says_is_spent_is_shown(clock: Clock) -> None:
     assert progress.money() == "spent $0.084 of $0.056 planned, cap $1.91"
 
 
+def test_what_is_reserved_is_at_risk_until_the_bill_is_known(clock: Clock) -> None:
+    progress = RunProgress(clock)
+    progress.start({"edit": 1, "video": 2}, planned=2_000_000, cap=5_000_000)
+    progress.stage_reserved("a", "video", 1_950_000)
+    progress.stage_reserved("b", "video", 400_000)
+    progress.stage_reserved("b", "video", 500_000)  # sent again: the first attempt holds nothing any more
+    assert progress.at_risk == 2_450_000
+    assert progress.money() == "spent $0 of $2 planned, $2.45 at risk, cap $5"
+    progress.stage_settled("a", "video")
+    progress.stage_ended("b", "video", Outcome.HELD, 0)
+    progress.stage_settled("b", "video")
+    assert progress.at_risk == 0
+
+
+def test_the_projected_total_is_what_was_spent_and_what_is_left(clock: Clock) -> None:
+    progress = RunProgress(clock)
+    costs = {("a", "edit"): 28_000, ("b", "edit"): 0, ("a", "video"): 1_900_000, ("b", "video"): 1_900_000}
+    progress.start({"edit": 2, "video": 2}, planned=3_828_000, cap=None, costs=costs)
+    assert progress.projected == 3_828_000
+    progress.stage_ended("a", "edit", Outcome.GENERATED, 28_000)
+    progress.spent(31_000)  # dearer than planned
+    progress.stage_ended("b", "edit", Outcome.FAILED, 0)
+    progress.stage_ended("b", "video", Outcome.SKIPPED, 0)
+    assert progress.projected == 31_000 + 1_900_000
+    progress.cap = 1_000_000
+    assert progress.projected == 1_000_000, "a cap is never passed"
+
+
+def test_what_a_minute_costs_is_said_of_the_last_one(clock: Clock) -> None:
+    progress = RunProgress(clock)
+    progress.start({"edit": 9}, planned=0, cap=None)
+    progress.spent(28_000)
+    clock.now += 9
+    assert progress.spent_a_minute() is None
+    clock.now += 21
+    assert progress.spent_a_minute() == 56_000
+    progress.spent(56_000)
+    clock.now += 50
+    assert progress.spent_a_minute() == 28_000, "the first picture was more than a minute ago"
+    clock.now += 60
+    assert progress.spent_a_minute() == 0
+
+
 def test_time_left_is_not_guessed(clock: Clock) -> None:
     progress = RunProgress(clock)
-    progress.start({"edit": 1, "video": 1}, planned=0, cap=None, usual_seconds={"edit": 40.0})
+    progress.start({"edit": 1, "video": 1}, planned=0, cap=None, usual_seconds={"edit": (40.0, 60.0)})
     assert progress.time_left() is None
-    progress.start({"edit": 1, "video": 1}, planned=0, cap=None, usual_seconds={"edit": 40.0, "video": 200.0})
-    assert progress.time_left() == 240.0
+    progress.start({"edit": 1, "video": 1}, planned=0, cap=None, usual_seconds=USUAL)
+    assert progress.time_left() == (240.0, 960.0)
 
 
 def test_time_left_is_bound_by_the_longest_chain_where_all_run_together(clock: Clock) -> None:
     progress = RunProgress(clock)
-    usual = {"edit": 40.0, "video": 200.0}
-    progress.start({"edit": 3, "video": 3}, planned=0, cap=None, usual_seconds=usual, at_once=300)
-    assert progress.time_left() == 240.0
+    progress.start({"edit": 3, "video": 3}, planned=0, cap=None, usual_seconds=USUAL, at_once=300)
+    assert progress.time_left() == (240.0, 960.0)
     for name in "abc":
         progress.stage_submitted(name, "edit")
     clock.now += 30
-    # What is with the service has 10 s left, and each clip its 200 s.
-    assert progress.time_left() == 210.0
-    clock.now += 30
-    assert progress.time_left() == 200.0
+    # What is with the service has 10 s left, or 30 s, and each clip all of its time.
+    assert progress.time_left() == (210.0, 930.0)
+    clock.now += 40
+    assert progress.time_left() == (200.0, 900.0)
 
 
 def test_time_left_is_bound_by_the_work_where_the_account_is_small(clock: Clock) -> None:
     progress = RunProgress(clock)
-    progress.start({"edit": 10}, planned=0, cap=None, usual_seconds={"edit": 40.0}, at_once=2)
-    assert progress.time_left() == 200.0
+    progress.start({"edit": 10}, planned=0, cap=None, usual_seconds=USUAL, at_once=2)
+    assert progress.time_left() == (200.0, 300.0)
     progress.stage_ended("a", "edit", Outcome.CACHED, 0)
-    assert progress.time_left() == 180.0
+    assert progress.time_left() == (180.0, 270.0)
 
 
 def test_it_learns_from_what_it_saw_whole(clock: Clock) -> None:
     progress = RunProgress(clock)
-    progress.start({"edit": 5}, planned=0, cap=None, usual_seconds={"edit": 40.0}, at_once=9)
-    for name, seconds, outcome in (
-        ("a", 10.0, Outcome.GENERATED),
-        ("b", 1.0, Outcome.RESUMED),
-        ("c", 12.0, Outcome.GENERATED),
-        ("d", 500.0, Outcome.FAILED),
-    ):
+    progress.start({"edit": 9}, planned=0, cap=None, usual_seconds=USUAL, at_once=9)
+
+    def take(name: str, seconds: float, outcome: Outcome) -> None:
         progress.stage_started(name, "edit")
         clock.now += 100.0  # waits for its turn: not the service's time
         progress.stage_submitted(name, "edit")
         clock.now += seconds
         progress.stage_ended(name, "edit", outcome, 0)
-    assert progress.time_left() == 11.0
+
+    for name, seconds in (("a", 10.0), ("b", 11.0), ("c", 12.0), ("d", 13.0)):
+        take(name, seconds, Outcome.GENERATED)
+    take("e", 1.0, Outcome.RESUMED)
+    take("f", 500.0, Outcome.FAILED)
+    assert progress.time_left() == (40.0, 60.0), "four say less than all that was learnt before"
+    take("g", 90.0, Outcome.GENERATED)
+    assert progress.time_left() == (12.0, 90.0)
+
+
+@pytest.mark.parametrize(
+    ("likely", "late", "said"),
+    [
+        (0.0, 1.0, "about 5 s"),
+        (12.0, 31.0, "15 to 35 s"),
+        (31.0, 59.0, "35 to 60 s"),
+        (31.0, 115.0, "35 to 115 s"),
+        (31.0, 125.0, "1 to 3 min"),
+        (61.0, 61.0, "about 2 min"),
+        (130.0, 290.0, "3 to 5 min"),
+        (3500.0, 4000.0, "59 to 67 min"),
+        (3500.0, 7000.0, "1.0 to 2.0 h"),
+        (7200.0, 7200.0, "about 2.0 h"),
+    ],
+)
+def test_durations_are_said_as_roughly_as_they_are_known(likely: float, late: float, said: str) -> None:
+    assert range_text(likely, late) == said
+    assert len(said) <= 12, "as much as the view has room for"
+
+
+# Plain lines.
 
 
 def test_a_pipe_gets_a_plain_line_for_each_stage(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
@@ -128,7 +185,7 @@ def test_a_pipe_gets_a_plain_line_for_each_stage(clock: Clock, capsys: pytest.Ca
         "[1/2] mug edit generated in 45.2 s, $0.028; simulated spent $0.028 of $0.056 planned, cap $0.1",
         "mug: [U+001B][31mred[U+001B][0m and [U+202E]back",
         "[2/2] lamp edit cached, $0; simulated spent $0.028 of $0.056 planned, cap $0.1",
-        "edit 2/2; simulated spent $0.028 of $0.056 planned, cap $0.1; 45 s elapsed",
+        "edit 2/2, 1 cached; simulated spent $0.028 of $0.056 planned, cap $0.1; 45 s elapsed",
         "Report: runs/r/report.html",
     ]
     assert not CONTROL.search(stream.getvalue())
@@ -148,6 +205,19 @@ def test_a_large_run_gets_a_line_now_and_then(clock: Clock) -> None:
     assert lines[1].startswith("edit 100/1000, 900 waiting; spent $2.8 of $28 planned, no cap; 10 s elapsed")
 
 
+def test_a_large_run_names_the_first_that_go_wrong(clock: Clock) -> None:
+    stream = io.StringIO()
+    progress = PlainProgress(stream, clock)
+    progress.start({"edit": 1000}, planned=28_000_000, cap=None)
+    for number in range(1000):
+        progress.stage_ended(f"b{number}", "edit", Outcome.HELD if number % 2 else Outcome.FAILED, 0)
+    progress.finish()
+    lines = stream.getvalue().splitlines()
+    assert len(lines) == 1 + 20 + 1, "and not a thousand of them"
+    assert lines[1] == "[1/1000] b0 edit failed, $0; spent $0 of $28 planned, no cap"
+    assert lines[-1].startswith("edit 0/1000, 500 failed, 500 held")
+
+
 def test_a_reader_who_left_does_not_stop_the_run(clock: Clock) -> None:
     class Closed(io.StringIO):
         def write(self, _: str) -> int:
@@ -158,82 +228,3 @@ def test_a_reader_who_left_does_not_stop_the_run(clock: Clock) -> None:
     progress.stage_ended("a", "edit", Outcome.GENERATED, 28_000)
     progress.finish()
     assert progress.spent_so_far == 28_000
-
-
-@pytest.mark.parametrize(
-    ("term", "kind"), [("xterm-256color", LiveProgress), ("dumb", PlainProgress), ("unknown", PlainProgress)]
-)
-def test_the_view_suits_the_terminal(monkeypatch: pytest.MonkeyPatch, term: str, kind: type) -> None:
-    monkeypatch.setenv("TERM", term)
-    assert type(progress_for(Terminal())) is kind
-    assert type(progress_for(io.StringIO())) is PlainProgress
-    assert type(progress_for(Terminal(), quiet=True)) is SilentProgress
-
-
-def test_the_live_view_shows_all_of_it_and_leaves_stdout_alone(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], clock: Clock
-) -> None:
-    monkeypatch.setenv("TERM", "xterm-256color")
-    monkeypatch.setenv("NO_COLOR", "1")
-    monkeypatch.setenv("COLUMNS", "100")
-    terminal = Terminal()
-    progress = LiveProgress(terminal, clock)
-    with progress:
-        progress.start(
-            {"edit": 3, "video": 1},
-            planned=2_000_000,
-            cap=5_000_000,
-            campaign="spring",
-            simulated=True,
-            usual_seconds={"edit": 40.0, "video": 200.0},
-        )
-        progress.stage_submitted("b", "edit")
-        progress.stage_ended("a", "edit", Outcome.GENERATED, 28_000)
-        progress.note("[red]a note[/red]")
-        clock.now += 20
-        sys.stdout.write("data\n")
-        progress.stage_ended("c", "edit", Outcome.FAILED, 0)
-    progress.finish("the end")
-    shown = terminal.getvalue()
-    last = CODES.sub("", shown.rpartition("done")[2])
-    assert "spring (simulated)" in shown
-    assert re.search(r"edit +1 +1 +0 +1 +0", last)
-    assert re.search(r"video +0 +0 +1 +0 +0", last)
-    assert "simulated spent $0.028 of $2 planned, cap $5" in last
-    assert "20 s elapsed" in last
-    assert "[red]a note[/red]" in shown
-    assert not re.search(r"\x1b\[[0-9;]*3[0-7]m", shown)  # no colour
-    assert capsys.readouterr().out == "data\n"
-
-
-def test_a_view_that_shows_nothing_writes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    with SilentProgress() as progress:
-        progress.start({"edit": 1}, planned=0, cap=None)
-        progress.stage_ended("a", "edit", Outcome.GENERATED, 1)
-        progress.note("x")
-    assert capsys.readouterr() == ("", "")
-    assert progress.spent_so_far == 1
-
-
-def test_threads_may_tell_while_it_draws(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TERM", "xterm")
-    terminal = Terminal()
-    progress = LiveProgress(terminal)
-    progress.start({"edit": 400}, planned=0, cap=None, usual_seconds={"edit": 1.0})
-
-    def tell(first: int) -> None:
-        for number in range(first, first + 100):
-            progress.stage_started(f"b{number}", "edit")
-            progress.stage_submitted(f"b{number}", "edit")
-            progress.note(f"b{number}")
-            progress.stage_ended(f"b{number}", "edit", Outcome.GENERATED, 1)
-
-    threads = [threading.Thread(target=tell, args=(first,), daemon=True) for first in (0, 100, 200, 300)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(timeout=30)
-        assert not thread.is_alive()
-    progress.finish()
-    assert progress.stages["edit"].done == 400
-    assert progress.spent_so_far == 400
