@@ -4,10 +4,12 @@ import json
 
 import typer
 
+from tasks.exports import visible
+
 
 def say(text: str) -> None:
-    """To people, on stderr."""
-    typer.echo(text, err=True)
+    """To people, on stderr. What would steer their terminal, such as in an id they were sent, is shown instead."""
+    typer.echo(visible(text), err=True)
 
 
 def print_json(document: object) -> None:

@@ -1,8 +1,10 @@
 """`campaign reconcile` as people use it: a person decides about lost replies, and the next run finishes."""
 
+import json
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -123,6 +125,37 @@ def test_two_runs_on_the_embedded_simulator_are_reconciled_and_compared(workplac
     assert [piece["text"] for piece in changed["prompt"]["words"]] == ["warm", "cold"]
     assert len(changed["assets"]) == 1
     assert compared.document["totals"]["charged_usd"] == {"a": "0.028", "b": "0.028", "delta": "0"}
+
+
+def test_a_refund_that_came_later_is_in_the_run_s_tables_and_on_its_page(
+    tmp_path: Path, workplace: Workplace
+) -> None:
+    faults = {
+        "switches": {"refund_after_seconds": 1e9},
+        "rules": [{"on": "submit", "prompt_contains": "warm", "do": "fail_prediction", "code": 5003}],
+    }
+    with simulator_thread(tmp_path / "service", clock=1e-3, faults=faults) as service:
+        workplace.use_service(service.url, KEY)
+        finished = workplace.run("run", two_briefs(workplace), "--json")
+        assert finished.status == 1, finished
+        run = workplace.out(finished.document["run"])
+        books = service.books
+        assert charged_millionths(run / "cost.csv") == books.charged_total() > 28_000
+        for prediction in books.predictions():
+            if prediction.status == "failed":
+                books.refund(prediction, at=time.time_ns())
+
+        reconciled = workplace.run("reconcile", "latest", "--json")
+
+        assert reconciled.status == 0, reconciled
+        assert books.charged_total() == 28_000
+        assert charged_millionths(run / "cost.csv") == 28_000
+        assert json.loads((run / "reconciliation.json").read_bytes()) == reconciled.document
+        assert 'id="reconciled"' in (run / "report.html").read_text("utf-8")
+        assert workplace.run("verify", "latest").status == 0
+        elsewhere = workplace.run("report", "latest", "--out", "again")
+        assert elsewhere.status == 0, elsewhere
+        assert charged_millionths(workplace.folder / "again" / run.name / "cost.csv") == 28_000
 
 
 def test_neither_command_needs_prefect_or_pandas() -> None:

@@ -1,95 +1,117 @@
-"""`campaign runs`, `report` and `verify`: what is already there."""
+"""`campaign report` and `verify`: what a past run left, written again or looked through."""
 
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
-from blocks.assets import AssetStore
+from blocks.assets import AssetGone, AssetStore
 from blocks.errors import InvalidInput
-from blocks.ledger import Ledger, RunRow
-from blocks.money import dollars_text
+from blocks.ledger import Ledger
 from blocks.settings import Settings, load_settings
 from flows.preparation import block_values
-from flows.talk import print_json, say
-from tasks.exports import visible
+from flows.talk import say
+from tasks.exports import asset_place, visible
 from tasks.record import RunRecord
-from tasks.verification import verify_run_folder
 
-
-async def list_runs(*, as_json: bool, workspace: str | None) -> int:
-    settings = load_settings(block=await block_values(None, workspace))
-    ledger = Ledger.open_if_exists(settings.ledger_address)
-    rows = ledger.runs() if ledger else []
-    documents = [_document(row, ledger.run_record(row.id) if ledger else None) for row in rows]
-    if as_json:
-        print_json(documents)
-        return 0
-    if not rows:
-        say("no runs yet; `campaign run CSV` makes the first")
-        return 0
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("run", "campaign", "started (UTC)", "provider", "exit", "briefs done"):
-        table.add_column(name, overflow="fold")
-    table.add_column("charged", justify="right")
-    for document in documents:
-        table.add_row(*(Text(visible(str(document[name]))) for name in _SHOWN))
-    Console(highlight=False).print(table)
-    return 0
-
-
-_SHOWN = ("run", "campaign", "started_at", "provider", "exit_status", "briefs", "charged_usd")
-
-
-def _document(row: RunRow, record_json: str | None) -> dict[str, object]:
-    record = RunRecord.model_validate_json(record_json) if record_json else None
-    done = sum(brief.status == "done" for brief in record.briefs) if record else 0
-    return {
-        "run": row.id,
-        "campaign": row.campaign,
-        "provider": row.provider,
-        "started_at": row.started_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "exit_status": row.exit_status if row.exit_status is not None else "not ended",
-        "briefs": f"{done}/{len(record.briefs)}" if record else "",
-        "charged_usd": dollars_text(sum(s.charged for s in record.stages)) if record else "",
-        "out": row.out,
-    }
+# A campaign that was moved has lost all of its inputs at once.
+_MOST_NOTES = 20
 
 
 async def write_report(run_id: str, out: Path | None, *, workspace: str | None) -> int:
-    from tasks.run_folder import write_run_folder
-
     settings = load_settings(block=await block_values(None, workspace))
-    record, folder = _past_run(settings, run_id)
-    if out is not None:
-        folder = out / record.run
-    write_run_folder(record, folder, place_asset=AssetStore(settings.assets).place)
+    with _ledger(settings.ledger_address, run_id) as ledger:
+        folder = write_past_run(settings, ledger, run_id, out)
     say(f"page: {folder / 'report.html'}")
     return 0
 
 
-async def verify_run(run_id: str, *, workspace: str | None) -> int:
-    settings = load_settings(block=await block_values(None, workspace))
-    record, folder = _past_run(settings, run_id)
-    problems = verify_run_folder(folder)
-    for problem in problems:
-        say(problem)
-    if problems:
+def write_past_run(settings: Settings, ledger: Ledger, run_id: str, out: Path | None = None) -> Path:
+    """Write a past run's folder again, with what the ledger has learnt of its amounts since; return the folder.
+
+    Raises InvalidInput where there is no such run, StoreUnusable where the folder cannot be written.
+    """
+    from tasks.earlier_run import earlier_run
+    from tasks.kept_reconciliation import kept_reconciliation
+    from tasks.page import PageContext
+    from tasks.run_folder import write_run_folder
+    from tasks.settled_since import with_what_was_settled_since
+    from tasks.thumbnails import Thumbnails
+
+    record, own_folder = _past_run(ledger, run_id)
+    record = with_what_was_settled_since(record, ledger.attempts(settled_run_id=record.run))
+    folder = own_folder if out is None else out / record.run
+    store = AssetStore(settings.assets)
+    page = PageContext(
+        thumbnails=Thumbnails(settings.thumbnails),
+        find_file=store.path,
+        earlier=earlier_run(ledger, record),
+        reconciliation=kept_reconciliation(own_folder),
+    )
+    gone: list[str] = []
+    write_run_folder(
+        record,
+        folder,
+        place_asset=_placing(store, record, own_folder),
+        page=page,
+        marked_copies=settings.marked_copies,
+        gone=gone,
+    )
+    if gone:
         say(
-            f"{folder}: {len(problems)} problems; `campaign report {record.run}` writes the run's files again"
+            f"{len(gone)} of the run's pictures and clips nobody has any more (dropped by `campaign forget`, or lost), "
+            f"{visible(gone[0])} the first; tables and page do without"
         )
+    return folder
+
+
+async def verify_run(run_id: str, *, workspace: str | None) -> int:
+    from tasks.verification import verify_run_folder
+
+    settings = load_settings(block=await block_values(None, workspace))
+    with _ledger(settings.ledger_address, run_id) as ledger:
+        record, folder = _past_run(ledger, run_id)
+    found = verify_run_folder(folder, record=record, store=AssetStore(settings.assets))
+    for problem in found.problems:
+        say(problem)
+    for note in found.notes[:_MOST_NOTES]:
+        say(f"note: {note}")
+    if len(found.notes) > _MOST_NOTES:
+        say(f"note: {len(found.notes) - _MOST_NOTES} more inputs have changed or gone since the run")
+    if found.problems:
+        problems = "1 problem" if len(found.problems) == 1 else f"{len(found.problems)} problems"
+        say(f"{folder}: {problems}; `campaign report {record.run}` writes the run's files again")
         return 1
-    say(f"{folder}: {sum(len(stage.assets) for stage in record.stages)} assets are what the manifest says")
+    say(f"{folder}: {found.assets} assets and the tables are what the manifest says")
     return 0
 
 
-def _past_run(settings: Settings, run_id: str) -> tuple[RunRecord, Path]:
-    """The run's record and its folder. Raises InvalidInput where there is none."""
-    ledger = Ledger.open_if_exists(settings.ledger_address)
-    row = ledger.run(run_id) if ledger else None
-    if ledger is None or row is None:
+def _placing(store: AssetStore, record: RunRecord, own_folder: Path) -> Callable[[str, Path], None]:
+    """From the store, or else from the run's own folder: what was forgotten there may still lie here."""
+    copies = {asset.sha256: asset.path for stage in record.stages for asset in stage.assets}
+
+    def place(sha256: str, destination: Path) -> None:
+        try:
+            store.place(sha256, destination)
+        except AssetGone:
+            copy = asset_place(own_folder, copies[sha256])
+            if not copy.is_file():
+                raise
+            # Its bytes are checked by whoever asked for it.
+            shutil.copyfile(copy, destination)
+
+    return place
+
+
+def _ledger(address: str, run_id: str) -> Ledger:
+    ledger = Ledger.open_if_exists(address)
+    if ledger is None:
         raise InvalidInput(f"there is no run {visible(run_id)}; `campaign runs` lists them")
+    return ledger
+
+
+def _past_run(ledger: Ledger, run_id: str) -> tuple[RunRecord, Path]:
+    """The run's record and its folder. Raises InvalidInput where there is none."""
+    row = ledger.run(run_id)
     text = ledger.run_record(row.id)
     if text is None:
         raise InvalidInput(

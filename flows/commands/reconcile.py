@@ -3,13 +3,17 @@
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from blocks.errors import StoreUnusable
+from blocks.ledger import Ledger
 from blocks.money import dollars_text
-from blocks.settings import load_settings
+from blocks.settings import Settings, load_settings
+from flows.commands.past import write_past_run
 from flows.preparation import block_values
 from flows.reconcile import ReconcileOptions, reconcile
 from flows.talk import print_json, say
@@ -43,6 +47,8 @@ async def reconcile_account(request: ReconcileRequest) -> int:
     decisions = PersonDecisions.parse(request.adopt, request.release)
     settings = load_settings(block=await block_values(request.account, request.workspace))
     found = await reconcile(settings, ReconcileOptions(request.run, decisions))
+    if found.run is not None:
+        _keep_with_the_run(settings, found)
     if request.as_json:
         print_json(found.document())
     else:
@@ -50,6 +56,27 @@ async def reconcile_account(request: ReconcileRequest) -> int:
     if found.bill_problem is not None:
         say(f"the account's bill could not be read, so no amount was compared: {found.bill_problem}")
     return int(found.status)
+
+
+def _keep_with_the_run(settings: Settings, found: Reconciliation) -> None:
+    """The run's tables and page say what the account says by now; a run that left no folder gets none."""
+    from tasks.kept_reconciliation import keep_reconciliation
+
+    assert found.run is not None
+    ledger = Ledger.open_if_exists(settings.ledger_address)
+    assert ledger is not None  # it was reconciled
+    with ledger:
+        folder = Path(ledger.run(found.run).out) / found.run
+        if not folder.is_dir() or ledger.run_record(found.run) is None:
+            return
+        try:
+            keep_reconciliation(folder, found.document())
+            write_past_run(settings, ledger, found.run)
+        except (OSError, StoreUnusable) as error:
+            # The ledger has it all: that its picture cannot be renewed is no reason to hide the result.
+            say(f"note: {folder} could not be renewed: {error}")
+            return
+    say(f"page: {folder / 'report.html'}")
 
 
 def _print(found: Reconciliation) -> None:
