@@ -13,9 +13,11 @@ from prefect.states import Cancelled, Completed, Failed
 
 from blocks.errors import CampaignError, in_full
 from blocks.settings import load_settings
+from flows.artifacts import publish_run, shown_progress
 from flows.closing import ClosedRun, close_run
 from flows.interrupts import stop_on_signals
 from flows.launch import Launch, current_launch
+from flows.notifications import tell_of_refusal, tell_of_run
 from flows.preparation import (
     Prepared,
     RunOptions,
@@ -26,16 +28,20 @@ from flows.preparation import (
 )
 from flows.set_up import set_up
 from tasks.endings import ExitStatus
+from tasks.plan_duration import BRIEFS_AT_ONCE
 from tasks.production import MadeBrief, Production
 from tasks.workbench import Workbench, use
 
-# Bounds what is in flight: above some 10,000 events at once a Prefect server drops them.
-BRIEFS_AT_ONCE = 600
 # An interrupted stage ends by itself within this time; what still waits after it is cancelled.
 GRACE_SECONDS = 1.0
 
 
-@flow(name="campaign", persist_result=False)
+def _campaign_name() -> str:
+    """What Prefect calls the run until it has an id of its own."""
+    return Path(flow_run.parameters["csv"]).stem
+
+
+@flow(name="campaign", flow_run_name=_campaign_name, persist_result=False)
 async def campaign(
     csv: str,
     budget: str | None = None,
@@ -44,42 +50,56 @@ async def campaign(
     frozen: bool = False,
     account: str | None = None,
     workspace: str | None = None,
+    notify: str | None = None,
 ) -> State[Any]:
     """Turns the briefs of a CSV into finished pictures and clips, with tables that account for cost and time.
 
-    ``budget`` is in US dollars; ``account`` and ``workspace`` name blocks. Running it again continues or repeats from
-    cache. A run by deployment reads only below its campaign's folder.
+    ``budget`` is in US dollars; ``account``, ``workspace`` and ``notify`` name blocks. Running it again continues or
+    repeats from cache. A run by deployment reads only below its campaign's folder.
     """
     launch = current_launch()
     try:
         options = RunOptions(Path(csv), Path(out), budget_from(budget), partial, frozen)
-        closed = await _run(options, launch, account, workspace)
+        closed = await _run(options, launch, account, workspace, notify)
     except CampaignError as error:
         # Nothing foreseeable is shown as a traceback, in Prefect's record either.
         launch.error = error
+        await tell_of_refusal(launch.settings, Path(csv).stem, error)
         return Failed(message=in_full(error))
+    except Exception as error:
+        await tell_of_refusal(launch.settings, Path(csv).stem, error)
+        raise
     launch.closed = closed
+    await tell_of_run(launch.settings, closed)
     return _final_state(closed.status, closed.sentence)
 
 
-async def _run(options: RunOptions, launch: Launch, account: str | None, workspace: str | None) -> ClosedRun:
+async def _run(
+    options: RunOptions, launch: Launch, account: str | None, workspace: str | None, notify: str | None
+) -> ClosedRun:
     async with AsyncExitStack() as stack:
         ready = launch.prepared
         if ready is None:
             confine_to = options.csv.absolute().parent if deployment.id else None
-            settings = load_settings(block=await block_values(account, workspace))
+            settings = load_settings({"notify": notify}, await block_values(account, workspace))
+            launch.settings = settings
             ready = await stack.enter_async_context(prepared(settings, options.csv, confine_to=confine_to))
+        launch.settings = ready.settings
         refuse_what_the_budget_does_not_cover(ready.plan, options)
         bench = await stack.enter_async_context(set_up(ready, options, launch.progress, flow_run.id))
         stack.callback(use(bench))
         stack.enter_context(stop_on_signals(bench.stop))
         show_plan(bench, ready, options)
+        await stack.enter_async_context(shown_progress(bench))
         production = Production(bench, ready.inputs, ready.plan, ready.prices)
         launch.task_runs = bench.task_runs
+        await production.record_found()
         made = await make_all(
             production, bench, [MadeBrief(brief) for brief in ready.campaign.briefs], partial=options.partial
         )
-        return await close_run(bench, ready, options, made)
+        closed = await close_run(bench, ready, options, made)
+        await publish_run(bench, closed)
+        return closed
 
 
 def show_plan(bench: Workbench, ready: Prepared, options: RunOptions) -> None:
@@ -90,7 +110,8 @@ def show_plan(bench: Workbench, ready: Prepared, options: RunOptions) -> None:
         options.budget,
         campaign=ready.campaign.name,
         simulated=bench.simulated,
-        usual_seconds={stage: usual[1] for stage, usual in bench.usual_seconds.items()},
+        usual_seconds=bench.usual_seconds,
+        costs={(stage.brief, stage.stage.value): stage.cost for stage in ready.plan.stages},
         at_once=ready.settings.max_concurrent,
     )
 

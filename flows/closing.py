@@ -1,19 +1,27 @@
 """The end of a run: the bill is read, the tables and the page are written, and the ledger is told how it ended."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from blocks.ledger import Ledger
 from blocks.money import dollars_text
 from flows.preparation import Prepared, RunOptions
+from tasks.earlier_run import earlier_run
 from tasks.endings import ExitStatus, first_of
+from tasks.index_page import write_index_page
+from tasks.page import PageContext
+from tasks.page.causes import cause_of
 from tasks.production import MadeBrief
-from tasks.record import RunRecord
+from tasks.record import LimitsRecord, RunRecord
 from tasks.recording import price_list_record, record_briefs, versions
+from tasks.run_figures import summaries
 from tasks.run_folder import write_run_folder
+from tasks.thumbnails import Thumbnails
 from tasks.workbench import Workbench
 
 
@@ -64,6 +72,11 @@ async def close_run(
             settled,
         ),
         notes=tuple(notes),
+        limits=LimitsRecord(
+            max_concurrent=bench.settings.max_concurrent,
+            images_per_minute=bench.settings.images_per_minute,
+            videos_per_minute=bench.settings.videos_per_minute,
+        ),
     )
     folder = options.out / bench.run_id
     await bench.ask(
@@ -73,8 +86,29 @@ async def close_run(
         record_json=record.model_dump_json(),
         ended_at=ended,
     )
-    await asyncio.to_thread(write_run_folder, record, folder, place_asset=bench.store.place)
+    page = PageContext(
+        thumbnails=Thumbnails(bench.settings.thumbnails),
+        find_file=bench.path_of,
+        earlier=await bench.ask(earlier_run, bench.ledger, record),
+    )
+    await asyncio.to_thread(
+        write_run_folder,
+        record,
+        folder,
+        place_asset=bench.store.place,
+        page=page,
+        marked_copies=bench.settings.marked_copies,
+    )
+    # Others may run beside this one: each renews the page with all that have ended by then.
+    await bench.ask(renew_index, bench.ledger, bench.settings.summaries, options.out)
     return ClosedRun(record, folder, status, sentence_of(record))
+
+
+def renew_index(ledger: Ledger, kept: Path, out: Path) -> None:
+    """The page over all runs. It is drawn again after every run, so what keeps it from being written is no failure."""
+    found = summaries(ledger, kept, cause_of=lambda code, message: cause_of(code, message).name)
+    with contextlib.suppress(OSError):
+        write_index_page(found, out)
 
 
 def sentence_of(record: RunRecord) -> str:

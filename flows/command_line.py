@@ -45,16 +45,60 @@ Out = Annotated[
 
 
 @app.command()
-def plan(csv: Csv, as_json: Json = False, account: Account = None, workspace: Workspace = None) -> None:
-    """Say stage by stage what would be generated, what is cached and why, and what it costs. Spends nothing."""
-    from flows.commands.plan import show_plan
+def new(
+    file: Annotated[
+        Path, typer.Argument(help="The CSV to write; it must not be there yet.", show_default=False)
+    ],
+) -> None:
+    """Write a commented starter campaign, with sample media beside it that its rows use."""
+    from flows.commands.new import new_campaign
 
-    _finish(show_plan(csv, as_json=as_json, account=account, workspace=workspace))
+    _finish(new_campaign(file))
+
+
+@app.command()
+def plan(
+    csv: Csv,
+    save: Annotated[
+        Path | None,
+        typer.Option(
+            "--save", help="Keep the plan in this file, to be approved and applied later.", metavar="FILE"
+        ),
+    ] = None,
+    quote: Annotated[
+        bool, typer.Option("--quote", help="Ask the account's service for its own prices, free of charge.")
+    ] = False,
+    as_json: Json = False,
+    account: Account = None,
+    workspace: Workspace = None,
+) -> None:
+    """Say stage by stage what would be generated, what is cached and why, and what it costs. Spends nothing."""
+    from flows.commands.plan import PlanRequest, show_plan
+
+    request = PlanRequest(
+        csv=csv, save=save, quote=quote, as_json=as_json, account=account, workspace=workspace
+    )
+    _finish(show_plan(request))
 
 
 @app.command()
 def run(
-    csv: Csv,
+    csv: Annotated[
+        Path | None,
+        typer.Argument(
+            help="The campaign's CSV: one row is one brief; --plan names one itself.",
+            metavar="[CSV]",
+            show_default=False,
+        ),
+    ] = None,
+    plan_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--plan",
+            help="Run what this plan of `campaign plan --save` approved, or refuse where anything differs.",
+            metavar="FILE",
+        ),
+    ] = None,
     budget: Annotated[
         str | None, typer.Option("--budget", help="Spend no more than this, in US dollars.", metavar="USD")
     ] = None,
@@ -68,15 +112,24 @@ def run(
     out: Out = Path("runs"),
     frozen: Annotated[bool, typer.Option("--frozen", help="Refuse to spend anything.")] = False,
     as_json: Json = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing but how it ended, and errors.")] = False,
     account: Account = None,
     workspace: Workspace = None,
+    notify: Annotated[
+        str | None,
+        typer.Option(
+            "--notify",
+            help="Prefect notification blocks that tell how the run ended, such as slack-webhook/team.",
+            metavar="BLOCKS",
+        ),
+    ] = None,
 ) -> None:
     """Run the campaign as a Prefect flow. Running it again continues, or repeats from cache."""
     from flows.commands.run import RunRequest, run_campaign
 
     request = RunRequest(
         csv=csv,
+        plan=plan_file,
         budget=budget,
         partial=partial,
         out=out,
@@ -85,16 +138,24 @@ def run(
         quiet=quiet,
         account=account,
         workspace=workspace,
+        notify=notify,
     )
     _finish(run_campaign(request))
 
 
 @app.command()
-def runs(as_json: Json = False, workspace: Workspace = None) -> None:
+def runs(
+    page: Annotated[
+        Path | None,
+        typer.Option("--page", help="Also write the page over all runs, index.html, in here.", metavar="DIR"),
+    ] = None,
+    as_json: Json = False,
+    workspace: Workspace = None,
+) -> None:
     """List the runs so far, newest first."""
-    from flows.commands.past import list_runs
+    from flows.commands.runs import list_runs
 
-    _finish(list_runs(as_json=as_json, workspace=workspace))
+    _finish(list_runs(page=page, as_json=as_json, workspace=workspace))
 
 
 @app.command()
@@ -134,6 +195,43 @@ def verify(run_id: RunId, workspace: Workspace = None) -> None:
     from flows.commands.past import verify_run
 
     _finish(verify_run(run_id, workspace=workspace))
+
+
+@app.command()
+def forget(
+    run_id: Annotated[
+        str | None, typer.Option("--run", help="Those that this run made.", metavar="RUN", show_default=False)
+    ] = None,
+    brief: Annotated[
+        str | None, typer.Option("--brief", help="Those that a brief of this id used.", metavar="BRIEF")
+    ] = None,
+    stage: Annotated[
+        str | None, typer.Option("--stage", help="edit, compose or video.", metavar="STAGE")
+    ] = None,
+    key: Annotated[
+        str | None, typer.Option("--key", help="The one whose generation key begins so.", metavar="KEY")
+    ] = None,
+    older_than: Annotated[
+        float | None, typer.Option("--older", help="Those kept for longer than this.", metavar="DAYS")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Drop them; without it nothing is dropped.")] = False,
+    as_json: Json = False,
+    workspace: Workspace = None,
+) -> None:
+    """Drop chosen results, to be made and paid for again when next wanted. The books stay."""
+    from flows.commands.forget import ForgetRequest, forget_results
+
+    request = ForgetRequest(
+        run=run_id,
+        brief=brief,
+        stage=stage,
+        key=key,
+        older_than=older_than,
+        yes=yes,
+        as_json=as_json,
+        workspace=workspace,
+    )
+    _finish(forget_results(request))
 
 
 @app.command()

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from blocks.errors import CampaignError
+from blocks.settings import Settings
 from flows.closing import ClosedRun
 from flows.preparation import Prepared
 from tasks.progress import RunProgress, progress_for
@@ -18,6 +19,8 @@ class Launch:
     prepared: Prepared | None = None
     # A deployed run writes plain lines, which its worker keeps.
     progress: RunProgress = field(default_factory=lambda: progress_for(sys.stderr))
+    # From when they are known: whom to tell how the run ended.
+    settings: Settings | None = None
     closed: ClosedRun | None = None
     error: CampaignError | None = None
     # Prefect's task runs and the names of the states they ended in.

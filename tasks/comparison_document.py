@@ -43,6 +43,8 @@ def _run(record: RunRecord) -> dict[str, Any]:
         "service": record.service,
         "started_at": record.started_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
         "exit_status": record.exit_status,
+        "csv_sha256": record.csv_sha256,
+        "price_list": {"name": record.price_list.name, "sha256": record.price_list.sha256},
     }
 
 

@@ -6,10 +6,9 @@ from decimal import Decimal
 
 from blocks.money import dollars_text
 from tasks.exports import utf8
-from tasks.record import AssetRecord, BriefRecord, InputRecord, RunRecord, StageRecord
+from tasks.manifest_document import SCHEMA
+from tasks.record import AssetRecord, AttemptRecord, BriefRecord, InputRecord, RunRecord, StageRecord
 from tasks.tables import plain_quantity
-
-SCHEMA = 1  # raised when a reader of the file has to change
 
 
 def manifest_json(record: RunRecord) -> bytes:
@@ -20,6 +19,10 @@ def manifest_json(record: RunRecord) -> bytes:
 
 
 def manifest(record: RunRecord) -> dict[str, object]:
+    """The document that ``tasks.manifest_document`` lays out, its amounts and moments not yet as text.
+
+    Built by hand: the models would refuse half a surrogate pair, and a run must always leave its manifest.
+    """
     return {
         "schema": SCHEMA,
         "run": record.run,
@@ -39,6 +42,7 @@ def manifest(record: RunRecord) -> dict[str, object]:
         "flow_run_id": record.flow_run_id,
         "versions": record.versions,
         "price_list": record.price_list.model_dump(),
+        "limits": record.limits.model_dump() if record.limits else None,
         "notes": record.notes,
         "briefs": [_brief(brief) for brief in record.briefs],
     }
@@ -49,6 +53,7 @@ def _brief(brief: BriefRecord) -> dict[str, object]:
         "brief": brief.brief,
         "line": brief.line,
         "row": brief.row,
+        "take": _take(brief),
         "status": brief.status,
         "error": brief.error,
         "notes": brief.notes,
@@ -80,7 +85,22 @@ def _stage(stage: StageRecord) -> dict[str, object]:
         "started_at": stage.started_at,
         "ended_at": stage.ended_at,
         "latency": stage.latency.model_dump(),
+        "attempts": [_attempt(attempt) for attempt in stage.attempts],
         "assets": [_asset(asset, stage.inputs) for asset in stage.assets],
+    }
+
+
+def _take(brief: BriefRecord) -> int:
+    take = brief.row.get("take", "").strip()
+    return int(take) if take.isdecimal() else 1
+
+
+def _attempt(attempt: AttemptRecord) -> dict[str, object]:
+    told = attempt.model_dump(exclude={"charged", "refunded"})
+    return {
+        **told,
+        "charged_usd": dollars_text(attempt.charged),
+        "refunded_usd": dollars_text(attempt.refunded),
     }
 
 

@@ -66,6 +66,21 @@ class Latency(_Record):
     attempts: int = 0
 
 
+class AttemptRecord(_Record):
+    """One submit that this run accounts for. ``charged`` is before what was refunded."""
+
+    number: int  # from 1 within its piece of work
+    state: str  # the ledger's
+    prediction_id: str | None
+    charged: int
+    refunded: int
+    error_code: str | None = None
+    error: str | None = None
+    submitted_at: datetime | None = None
+    ended_at: datetime | None = None  # completed, or failed
+    settled_at: datetime | None = None  # when its cost, and what was refunded of it, was read from the bill
+
+
 class StageRecord(_Record):
     brief: str
     stage: Literal["edit", "compose", "video"]
@@ -90,6 +105,7 @@ class StageRecord(_Record):
     generation_key: str | None = None
     started_at: datetime | None = None
     ended_at: datetime | None = None
+    attempts: tuple[AttemptRecord, ...] = ()
 
 
 class BriefRecord(_Record):
@@ -113,6 +129,14 @@ class PriceListRecord(_Record):
     prices: tuple[dict[str, str], ...]  # its rows, as in the file
 
 
+class LimitsRecord(_Record):
+    """The account's limits, as the run kept them."""
+
+    max_concurrent: int
+    images_per_minute: int
+    videos_per_minute: int
+
+
 class RunRecord(_Record):
     run: str
     campaign: str  # the CSV's name without its ending
@@ -131,6 +155,7 @@ class RunRecord(_Record):
     flow_run_id: str | None
     briefs: tuple[BriefRecord, ...]
     notes: tuple[str, ...] = ()
+    limits: LimitsRecord | None = None  # records of earlier versions do not have it
 
     @property
     def stages(self) -> tuple[StageRecord, ...]:

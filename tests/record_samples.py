@@ -254,6 +254,24 @@ def every_outcome(campaign: Path, assets: Assets, **changes: Any) -> RunRecord:
     )
 
 
+def with_true_parents(run: RunRecord) -> RunRecord:
+    """The same run, where what is handed on from a stage has the bytes that this stage made."""
+    made = {
+        f"{one.brief}/{Path(asset.path).stem}": asset.sha256 for one in run.stages for asset in one.assets
+    }
+
+    def linked(one: StageRecord) -> StageRecord:
+        inputs = tuple(
+            item.model_copy(update={"sha256": made.get(item.source, item.sha256)}) for item in one.inputs
+        )
+        return one.model_copy(update={"inputs": inputs})
+
+    briefs = (
+        each.model_copy(update={"stages": tuple(linked(one) for one in each.stages)}) for each in run.briefs
+    )
+    return run.model_copy(update={"briefs": tuple(briefs)})
+
+
 def hostile(campaign: Path, assets: Assets) -> RunRecord:
     """Every hostile text wherever a campaign or a service can put one."""
     briefs = []

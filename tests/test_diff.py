@@ -232,3 +232,18 @@ async def test_what_cannot_be_compared_is_said(
             second = new_run(ledger)
     with pytest.raises(InvalidInput, match=message):
         await show_difference(first, second, as_json=False, workspace=None)
+
+
+async def test_another_price_list_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dearer = run_of(edited()).price_list.model_copy(update={"name": "dearer.csv", "sha256": "7" * 64})
+    a, b = run_of(edited()), run_of(edited(), price_list=dearer, csv_sha256="8" * 64)
+    document = comparison_document(compare(a, b))
+    assert document["b"]["price_list"] == {"name": "dearer.csv", "sha256": "7" * 64}
+    assert (document["a"]["csv_sha256"], document["b"]["csv_sha256"]) == ("5" * 64, "8" * 64)
+    out = await shown(tmp_path, monkeypatch, capsys, a, b, as_json=False)
+    assert "price list: wavespeed-2026-11.csv (666666666666) → dearer.csv (777777777777)" in out
+    again = tmp_path / "again"
+    again.mkdir()
+    assert "price list" not in await shown(again, monkeypatch, capsys, a, a, as_json=False)

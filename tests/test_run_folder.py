@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from record_samples import Assets, brief, every_outcome, record, stage
 
+from blocks.assets import AssetGone
 from blocks.errors import StoreUnusable
 from tasks.record import Outcome, RunRecord
 from tasks.run_folder import write_run_folder
@@ -19,6 +20,8 @@ FILES = {
     "cost_summary.csv",
     "latency_summary.csv",
     "results.csv",
+    "tables.xlsx",
+    "focus.csv",
     "manifest.json",
     "report.html",
 }
@@ -48,8 +51,10 @@ def test_it_holds_what_the_contract_names_and_nothing_else(
     folder = tmp_path / "runs" / run.run
     write_run_folder(run, folder, place_asset=assets.place)
     expected = {asset.path for stage in run.stages for asset in stage.assets}
-    assert set(contents(folder)) == FILES | expected
-    assert {path.name for path in folder.iterdir()} == {*FILES, "assets"}
+    # The clips of this record are no clips, and can carry no mark.
+    marked = {path.replace("assets/", "export/") for path in expected if path.endswith(".png")}
+    assert set(contents(folder)) == FILES | expected | marked
+    assert {path.name for path in folder.iterdir()} == {*FILES, "assets", "export"}
     for stage_record in run.stages:
         for asset in stage_record.assets:
             assert hashlib.sha256((folder / asset.path).read_bytes()).hexdigest() == asset.sha256
@@ -88,7 +93,31 @@ def test_assets_may_be_linked_into_place(tmp_path: Path, run: RunRecord, assets:
     write_run_folder(run, folder, place_asset=lambda sha256, place: os.link(store / sha256, place))
     first = run.stages[0].assets[0]
     assert (folder / first.path).stat().st_ino == (store / first.sha256).stat().st_ino
-    assert {path.name for path in folder.iterdir()} == {*FILES, "assets"}
+    assert {path.name for path in folder.iterdir()} == {*FILES, "assets", "export"}
+
+
+def test_marked_copies_may_be_left_out(tmp_path: Path, run: RunRecord, assets: Assets) -> None:
+    write_run_folder(run, tmp_path / "r", place_asset=assets.place, marked_copies=False)
+    assert {path.name for path in (tmp_path / "r").iterdir()} == {*FILES, "assets"}
+
+
+def test_a_past_run_is_written_without_what_is_gone(tmp_path: Path, run: RunRecord, assets: Assets) -> None:
+    lost = run.stages[0].assets[0]
+
+    def place(sha256: str, destination: Path) -> None:
+        if sha256 == lost.sha256:
+            raise AssetGone("not there any more")
+        assets.place(sha256, destination)
+
+    with pytest.raises(AssetGone):
+        write_run_folder(run, tmp_path / "strict", place_asset=place)
+    gone: list[str] = []
+    write_run_folder(run, tmp_path / "r", place_asset=place, gone=gone)
+    assert gone == [lost.path]
+    written = contents(tmp_path / "r")
+    assert set(FILES) <= set(written)
+    assert not {lost.path, lost.path.replace("assets/", "export/")} & set(written)
+    assert not list((tmp_path / "r").glob(".partial*"))
 
 
 def test_other_bytes_than_the_services_are_refused(tmp_path: Path, run: RunRecord) -> None:

@@ -54,7 +54,11 @@ def _record(ledger: Ledger, run_id: str) -> RunRecord:
 def _lines(comparison: Comparison) -> Iterator[Text]:
     a, b = comparison.a, comparison.b
     yield Text(f"from {a.run} to {b.run}")
-    for what, pair in (("campaign", Pair(a.campaign, b.campaign)), ("service", Pair(a.service, b.service))):
+    for what, pair in (
+        ("campaign", Pair(a.campaign, b.campaign)),
+        ("service", Pair(a.service, b.service)),
+        ("price list", Pair(_price_list(a), _price_list(b))),
+    ):
         if pair.differ:
             yield Text(f"{what}: {_change(pair)}")
     for brief in comparison.briefs:
@@ -77,6 +81,10 @@ def _lines(comparison: Comparison) -> Iterator[Text]:
     for stage, seconds in comparison.mean_total_s.items():
         yield Text(f"{stage}, on average: {_seconds(seconds)}")
     yield Text(f"the whole run: {_seconds(Pair(a.seconds, b.seconds))}")
+
+
+def _price_list(record: RunRecord) -> str:
+    return f"{record.price_list.name} ({record.price_list.sha256[:12]})"
 
 
 def _brief_lines(brief: BriefDifference) -> Iterator[Text]:

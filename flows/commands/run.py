@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from blocks.errors import CampaignError
+from blocks.errors import CampaignError, InvalidInput
+from blocks.money import dollars_text
 from blocks.settings import Settings, load_settings, point_prefect_home
+from flows.approval import approved_csv, prepared_as_approved
 from flows.prefect_server import all_on_record, prefect_server, prepare_environment
 from flows.preparation import (
     Prepared,
@@ -20,6 +22,7 @@ from flows.preparation import (
 )
 from flows.talk import print_json, say
 from tasks.endings import ExitStatus
+from tasks.plan_file import ApprovedPlan, read_plan
 from tasks.progress import RunProgress, progress_for
 
 if TYPE_CHECKING:
@@ -28,7 +31,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RunRequest:
-    csv: Path
+    csv: Path | None
+    plan: Path | None
     budget: str | None
     partial: bool
     out: Path
@@ -37,28 +41,34 @@ class RunRequest:
     quiet: bool
     account: str | None
     workspace: str | None
+    notify: str | None
 
 
 async def run_campaign(request: RunRequest) -> int:
     """Returns the exit status of a run; raises CampaignError where there was none."""
     prepare_environment()
-    options = RunOptions(
-        request.csv, request.out, budget_from(request.budget), request.partial, request.frozen
-    )
+    approved = read_plan(request.plan) if request.plan is not None else None
+    options = _options(request, approved)
     async with AsyncExitStack() as stack:
-        settings = load_settings()
+        flags = {"notify": request.notify}
+        settings = load_settings(flags)
         prefect_home = point_prefect_home(settings)
         if request.account or request.workspace:
             await stack.enter_async_context(prefect_server(prefect_home))
-            settings = load_settings(block=await block_values(request.account, request.workspace))
-        ready = await stack.enter_async_context(prepared(settings, request.csv))
+            settings = load_settings(flags, await block_values(request.account, request.workspace))
+        if approved is not None and request.plan is not None:
+            context = prepared_as_approved(settings, approved, request.plan, options.csv)
+        else:
+            context = prepared(settings, options.csv)
+        ready = await stack.enter_async_context(context)
         refuse_what_the_budget_does_not_cover(ready.plan, options)
-        _say_where(settings)
-        say("connecting to Prefect …")
+        if not request.quiet:
+            _say_where(settings)
+            say("connecting to Prefect …")
         await stack.enter_async_context(prefect_server(prefect_home))
         with progress_for(sys.stderr, quiet=request.quiet) as progress:
-            closed = await _run_flow(request, ready, progress)
-    _say_how_it_ended(closed)
+            closed = await _run_flow(request, options, ready, progress)
+    _say_how_it_ended(closed, quiet=request.quiet)
     if request.as_json:
         from tasks.recording import summary
 
@@ -66,7 +76,20 @@ async def run_campaign(request: RunRequest) -> int:
     return int(closed.status)
 
 
-async def _run_flow(request: RunRequest, ready: Prepared, progress: RunProgress) -> "ClosedRun":
+def _options(request: RunRequest, approved: ApprovedPlan | None) -> RunOptions:
+    """With an approved plan, its worst case is the budget, unless a smaller one is given."""
+    csv, budget = request.csv, budget_from(request.budget)
+    if approved is not None and request.plan is not None:
+        csv = approved_csv(approved, request.plan, csv)
+        budget = approved.most if budget is None else min(budget, approved.most)
+    if csv is None:
+        raise InvalidInput("name a campaign's CSV, or a kept plan with --plan FILE")
+    return RunOptions(csv, request.out, budget, request.partial, request.frozen)
+
+
+async def _run_flow(
+    request: RunRequest, options: RunOptions, ready: Prepared, progress: RunProgress
+) -> "ClosedRun":
     # Imported here: Prefect reads its settings when it is imported, and `plan` does without it.
     from flows.campaign import campaign
     from flows.launch import Launch, launch_with
@@ -75,13 +98,14 @@ async def _run_flow(request: RunRequest, ready: Prepared, progress: RunProgress)
     launch_with(launch)
     try:
         state = await campaign(
-            csv=str(request.csv),
-            budget=request.budget,
+            csv=str(options.csv),
+            budget=None if options.budget is None else dollars_text(options.budget),
             partial=request.partial,
             out=str(request.out),
             frozen=request.frozen,
             account=request.account,
             workspace=request.workspace,
+            notify=request.notify,
             return_state=True,
         )
     except Exception as error:
@@ -124,7 +148,7 @@ def _say_where(settings: Settings) -> None:
         )
 
 
-def _say_how_it_ended(closed: "ClosedRun") -> None:
+def _say_how_it_ended(closed: "ClosedRun", *, quiet: bool) -> None:
     say(closed.sentence)
     for brief in closed.record.briefs:
         if brief.error is not None:
@@ -135,6 +159,8 @@ def _say_how_it_ended(closed: "ClosedRun") -> None:
         say(
             "the account refuses; put that right and run the same command again. Nothing that was paid for is lost"
         )
+    if quiet:
+        return
     say(f"page:   {closed.folder / 'report.html'}")
     say(
         f"tables: {closed.folder / 'cost.csv'}, {closed.folder / 'latency.csv'}, {closed.folder / 'results.csv'}"
