@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install run test system check lint format types lock clean
+.PHONY: install run test system check faults lint format types docs lock clean
 
 install: $(VENV)/installed
 
@@ -21,8 +21,13 @@ $(VENV)/installed-dev: $(VENV)/installed requirements-dev.txt
 run: install
 	$(BIN)/campaign run data/campaign.csv
 
+# Much of a test is waiting, for the disk above all: two cores are busy with four workers.
 test: $(VENV)/installed-dev system
-	$(BIN)/pytest -n logical --maxprocesses 4 --dist worksteal
+	$(BIN)/pytest -n 4 --dist worksteal
+
+# A thousand seeded schedules of faults, and the text-book pipeline beside them: COUNT=100 for fewer, SEED=7 for one.
+faults: $(VENV)/installed-dev
+	$(BIN)/python benchmarks/faults.py --count $(or $(COUNT),1000) $(if $(SEED),--seed $(SEED))
 
 # The programs outside Python that the tests start: installed where that is allowed, else named.
 system:
@@ -40,6 +45,10 @@ types: $(VENV)/installed-dev
 	$(BIN)/mypy
 
 check: lint types test
+
+# Writes what is generated in docs/ from the code; a test says when that is needed.
+docs: $(VENV)/installed-dev
+	$(BIN)/python tests/generated_docs.py
 
 # Locks every dependency with hashes and without the address of an index, for all supported Pythons.
 lock:

@@ -62,6 +62,16 @@ class AssetStore:
         except OSError:
             return False
 
+    def is_whole(self, sha256: str) -> bool:
+        """Read the asset: to be asked before it is used. A damaged one is set aside, so that it counts as missing."""
+        try:
+            if _hash_of(self.path(sha256))[0] == sha256:
+                return True
+        except OSError:
+            return False  # where it is there but cannot be read, keeping it again mends it
+        self.quarantine(sha256)
+        return False
+
     def incoming_path(self) -> Path:
         """Find a name for a download that nobody else has; write the file there, then call ``keep``."""
         folder = self.root / "incoming"
@@ -138,6 +148,18 @@ class AssetStore:
                 return None
             _sync_folder(source.parent)
         return target
+
+    def remove(self, sha256: str) -> int:
+        """Delete an asset that nothing needs any more; return how many bytes that freed, 0 where it is gone already."""
+        path = self.path(sha256)
+        with _usable(self.root):
+            try:
+                size = path.stat().st_size
+                path.unlink()
+            except FileNotFoundError:
+                return 0
+            _sync_folder(path.parent)
+        return size
 
     def sweep_incoming(self, older_than: timedelta) -> int:
         """Remove downloads that nobody has written to for so long: their process died. Return how many."""

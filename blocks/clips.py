@@ -18,6 +18,7 @@ from av.audio.frame import AudioFrame
 from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
+from PIL import Image
 
 from blocks.errors import NotDecodable
 from blocks.file_kind import kind_of_file
@@ -86,6 +87,24 @@ def decode_clip_fully(path: Path) -> ClipFacts:
                     raise NotDecodable(f"a clip of more than {MOST_CLIP_FRAMES:,} frames, too many to unpack")
         _refuse_missing_frames(frames, video.frames)
         return _clip_facts(path, container, video, first)
+
+
+def still_of_clip(path: Path, seconds: float) -> Image.Image:
+    """The frame at so many seconds from the start, upright, in RGB; of a shorter clip the last one.
+
+    Raises NotDecodable where it is no clip.
+    """
+    with _opened(path) as (container, video):
+        still: VideoFrame | None = None
+        for frame in container.decode(video):
+            still = frame
+            began = (video.start_time or 0) * (video.time_base or 0)
+            if frame.time is not None and frame.time - began >= seconds:
+                break
+        if still is None:
+            raise NotDecodable("a clip without a frame that can be decoded")
+        picture = Image.fromarray(still.to_ndarray(format="rgb24"))
+        return picture.rotate(still.rotation, expand=True) if still.rotation else picture
 
 
 @contextmanager

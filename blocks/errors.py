@@ -12,6 +12,7 @@ CampaignError                      foreseeable: shown as one line, never as a tr
 │   ├── NotDecodable                   another type, truncated, HTML, a decompression bomb
 │   └── MediaOutOfLimits               decodable, but outside what the model takes
 ├── FetchRefused                   a URL we do not follow: not https, private address, too large, too slow
+├── CollectingFailed               an output that is paid for could not be had now; a later run collects it
 └── ServiceError                   what the service, or the way to it, answered
     ├── Terminal                       asking again cannot help
     │   ├── AccountRefused                 key, credit, permission: stops all new spending          (exit 4)
@@ -24,7 +25,9 @@ CampaignError                      foreseeable: shown as one line, never as a tr
     │   ├── Unreachable                    no connection was made, so nothing was sent
     │   ├── Unavailable                    5xx, gateway page, broken reply to a call that is safe to repeat
     │   ├── InputNotFetched                1402: the service could not read an input; upload it again
-    │   └── ServerSideFailure              5000, 5003, 5004: the prediction failed for the service's own reasons
+    │   ├── ServerSideFailure              5000, 5003, 5004: the prediction failed for the service's own reasons
+    │   ├── RequestLost                    the history shows that the request created nothing
+    │   └── OutputsExpired                 the outputs are older than the service keeps them
     └── OutcomeUnknown                 a POST that may have been accepted: never sent again blindly
 ```
 """
@@ -107,6 +110,10 @@ class FetchRefused(CampaignError):
         self.path = path
 
 
+class CollectingFailed(CampaignError):
+    """An output that is paid for could not be had in this run; its attempt stays ``completed``."""
+
+
 class ServiceError(CampaignError):
     """``status`` is the HTTP status where there was one, ``code`` the service's own number where it gave one."""
 
@@ -182,6 +189,14 @@ class InputNotFetched(Transient):
 
 class ServerSideFailure(Transient):
     pass
+
+
+class RequestLost(Transient):
+    """Sent, never answered, and certainly not accepted: the same attempt may be sent again."""
+
+
+class OutputsExpired(Transient):
+    """Too old to be collected free of charge: a new attempt may be paid for, within the budget."""
 
 
 class OutcomeUnknown(ServiceError):

@@ -16,7 +16,11 @@ _STARTS = (
 def kind_of_file(path: Path) -> str:
     """A few words such as “an empty file” or “a file of the kind WebM video”: a guess."""
     with path.open("rb") as file:
-        head = file.read(_HEAD_BYTES)
+        return kind_of_bytes(file.read(_HEAD_BYTES))
+
+
+def kind_of_bytes(head: bytes) -> str:
+    """The same, of the first bytes of a file."""
     if not head:
         return "an empty file"
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()

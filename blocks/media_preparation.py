@@ -52,7 +52,7 @@ def prepare_picture(path: Path) -> PreparedPicture:
     with open_picture(path) as opened:
         was_jpeg = opened.format in ("JPEG", "MPO")
         changes = _what_changes(opened)
-        picture = _eight_bits(_colours(ImageOps.exif_transpose(opened)))
+        picture = plain_picture(opened)
         profile = None if opened.mode in _LOSES_PROFILE else opened.info.get("icc_profile")
         for content, media_type, how in _attempts(picture, profile, as_jpeg=was_jpeg):
             if len(content) <= MOST_SENT_PICTURE_BYTES:
@@ -61,6 +61,11 @@ def prepare_picture(path: Path) -> PreparedPicture:
     raise NotDecodable(
         f"a picture that stays above {MOST_SENT_PICTURE_BYTES:,} bytes however it is compressed"
     )
+
+
+def plain_picture(picture: Image.Image) -> Image.Image:
+    """The same upright, as RGB, RGBA or grey of 8 bits a channel."""
+    return _eight_bits(_colours(ImageOps.exif_transpose(picture)))
 
 
 def _has_eight_bits(path: Path, facts: PictureFacts) -> bool:

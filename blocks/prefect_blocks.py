@@ -83,11 +83,16 @@ class CampaignWorkspace(Block):
         title="Ledger URL",
         description="SQLAlchemy URL of the ledger; SQLite in the home otherwise.",
     )
+    budget_per_day: str | None = Field(
+        default=None,
+        title="Budget per day",
+        description="What all runs together may cost on one UTC day, in US dollars.",
+    )
 
     def values(self) -> dict[str, Any]:
         """The settings that this block gives."""
         return {
             name: value
-            for name, value in (("home", self.home), ("ledger_url", self.ledger_url))
-            if value is not None
+            for name in ("home", "ledger_url", "budget_per_day")
+            if (value := getattr(self, name)) is not None
         }

@@ -19,6 +19,9 @@ _SLOW_WINDOW_SECONDS = 20.0
 _LEAST_BYTES_PER_SECOND = 1024
 _GONE = frozenset({403, 404, 410})
 _PASSING = frozenset({408, 425, 429})
+# Asked for as it is; some hosts pack it all the same. These unpack a piece to a thousand times its size at most.
+# Others, and several over each other, would fill the memory with a single piece, before anybody counts its bytes.
+_PACKED = frozenset({"", "identity", "gzip", "x-gzip", "deflate"})
 
 
 def raise_for_file(response: httpx.Response, url: str) -> None:
@@ -47,6 +50,9 @@ async def write_body(response: httpx.Response, into: Path, max_bytes: int, url: 
     announced = response.headers.get("content-length", "")
     if announced.isdecimal() and int(announced) > max_bytes:
         raise _too_large(url, into, max_bytes)
+    packed = response.headers.get("content-encoding", "").strip().lower()
+    if packed not in _PACKED:
+        raise FetchRefused(f"{shown(url)} comes packed in a way that is not read.", url=shown(url), path=into)
     partial = into.with_name(f".{into.name[:80]}.{secrets.token_hex(8)}.part")
     digest, size = hashlib.sha256(), 0
     pace = _Pace(url)

@@ -16,6 +16,7 @@ from pydantic_settings import (
 )
 
 from blocks.errors import InvalidInput, StoreUnusable
+from blocks.money import to_millionths
 
 REAL_SERVICE = "https://api.wavespeed.ai"
 # The service keeps outputs and its history for seven days: a longer wait waits for nothing.
@@ -63,6 +64,7 @@ class Settings(BaseSettings):
     simulator_clock: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
         0.02, validation_alias="CAMPAIGN_SIMULATOR_CLOCK"
     )
+    budget_per_day: str | None = Field(None, validation_alias="CAMPAIGN_BUDGET_PER_DAY")
     allow_private_inputs: bool = Field(default=False, validation_alias="CAMPAIGN_ALLOW_PRIVATE_INPUTS")
     marked_copies: bool = Field(default=True, validation_alias="CAMPAIGN_MARKED_COPIES")
     notify: str | None = Field(None, validation_alias="CAMPAIGN_NOTIFY")
@@ -83,6 +85,13 @@ class Settings(BaseSettings):
             raise ValueError("holds a user name or password; give the key as WAVESPEED_API_KEY only")
         return value.rstrip("/")
 
+    @field_validator("budget_per_day", mode="before")
+    @classmethod
+    def _is_an_amount(cls, value: Any) -> Any:
+        if value is not None and to_millionths(str(value)) < 0:
+            raise ValueError("a budget cannot be negative")
+        return None if value is None else str(value)
+
     @field_validator("notify")
     @classmethod
     def _are_blocks(cls, value: str | None) -> str | None:
@@ -98,6 +107,11 @@ class Settings(BaseSettings):
         if wrong or not _listed(value):
             raise ValueError(f"is not one or several of {', '.join(_NOTIFY_ON)}, with commas between them")
         return value
+
+    @property
+    def day_cap(self) -> int | None:
+        """What all runs together may cost on one UTC day, in millionths of a dollar; None: no cap."""
+        return None if self.budget_per_day is None else to_millionths(self.budget_per_day)
 
     @property
     def notification_blocks(self) -> tuple[str, ...]:

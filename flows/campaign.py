@@ -18,6 +18,7 @@ from flows.closing import ClosedRun, close_run
 from flows.interrupts import stop_on_signals
 from flows.launch import Launch, current_launch
 from flows.notifications import tell_of_refusal, tell_of_run
+from flows.out_folder import refuse_an_unusable_out
 from flows.preparation import (
     Prepared,
     RunOptions,
@@ -85,7 +86,8 @@ async def _run(
             launch.settings = settings
             ready = await stack.enter_async_context(prepared(settings, options.csv, confine_to=confine_to))
         launch.settings = ready.settings
-        refuse_what_the_budget_does_not_cover(ready.plan, options)
+        refuse_what_the_budget_does_not_cover(ready.plan, options, ready.day)
+        refuse_an_unusable_out(options.out)
         bench = await stack.enter_async_context(set_up(ready, options, launch.progress, flow_run.id))
         stack.callback(use(bench))
         stack.enter_context(stop_on_signals(bench.stop))

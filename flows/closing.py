@@ -3,17 +3,21 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from blocks.assets import AssetGone
+from blocks.errors import CampaignError
 from blocks.ledger import Ledger
 from blocks.money import dollars_text
 from flows.preparation import Prepared, RunOptions
 from tasks.earlier_run import earlier_run
 from tasks.endings import ExitStatus, first_of
+from tasks.generation import generate
 from tasks.index_page import write_index_page
+from tasks.leftovers import sweep_leftovers
 from tasks.page import PageContext
 from tasks.page.causes import cause_of
 from tasks.production import MadeBrief
@@ -22,6 +26,7 @@ from tasks.recording import price_list_record, record_briefs, versions
 from tasks.run_figures import summaries
 from tasks.run_folder import write_run_folder
 from tasks.thumbnails import Thumbnails
+from tasks.work import StageWork
 from tasks.workbench import Workbench
 
 
@@ -91,17 +96,44 @@ async def close_run(
         find_file=bench.path_of,
         earlier=await bench.ask(earlier_run, bench.ledger, record),
     )
+    await asyncio.to_thread(sweep_leftovers, options.out)
     await asyncio.to_thread(
         write_run_folder,
         record,
         folder,
-        place_asset=bench.store.place,
+        place_asset=_placing(bench, made),
         page=page,
         marked_copies=bench.settings.marked_copies,
     )
     # Others may run beside this one: each renews the page with all that have ended by then.
     await bench.ask(renew_index, bench.ledger, bench.settings.summaries, options.out)
     return ClosedRun(record, folder, status, sentence_of(record))
+
+
+def _placing(bench: Workbench, made: Sequence[MadeBrief]) -> Callable[[str, Path], None]:
+    """From the store; what turns out to be damaged there is collected again first, but never paid for again."""
+    loop = asyncio.get_running_loop()
+    works = {
+        asset.sha256: stage.work
+        for brief in made
+        for stage in brief.stages
+        if stage.work is not None and stage.result is not None
+        for asset in stage.result.assets
+    }
+
+    async def collect_again(work: StageWork) -> None:
+        bench.frozen = True
+        await generate(bench, work)
+
+    def place(sha256: str, destination: Path) -> None:
+        try:
+            bench.store.place(sha256, destination)
+        except AssetGone:
+            with contextlib.suppress(CampaignError):
+                asyncio.run_coroutine_threadsafe(collect_again(works[sha256]), loop).result()
+            bench.store.place(sha256, destination)
+
+    return place
 
 
 def renew_index(ledger: Ledger, kept: Path, out: Path) -> None:

@@ -2,7 +2,8 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from blocks.remote import RemoteFiles
 from blocks.settings import Settings
 from flows.fetched_inputs import fetched_inputs
 from tasks.brief import Campaign
+from tasks.day_budget import DayBudget, day_budget
 from tasks.inputs import Inputs, read_and_check
 from tasks.plan import Plan
 from tasks.plan_duration import Duration, Limits, expected_duration
@@ -41,6 +43,8 @@ class Prepared:
     inputs: Inputs
     prices: PriceBook
     plan: Plan
+    # What the cap a day leaves for the plan, where there is one.
+    day: DayBudget | None = None
 
 
 @asynccontextmanager
@@ -62,7 +66,11 @@ async def prepared(
                 allow_plain_http=settings.allow_private_inputs,
             )
         prices = PriceBook.load()
-        yield Prepared(settings, campaign, inputs, prices, make_plan(settings, campaign, inputs, prices))
+        plan = make_plan(settings, campaign, inputs, prices)
+        day = left_of_the_day(settings, plan)
+        if day is not None and not day.covers_the_plan:
+            plan = replace(plan, notes=(*plan.notes, day.sentence()))
+        yield Prepared(settings, campaign, inputs, prices, plan, day)
 
 
 def make_plan(settings: Settings, campaign: Campaign, inputs: Inputs, prices: PriceBook) -> Plan:
@@ -76,7 +84,21 @@ def make_plan(settings: Settings, campaign: Campaign, inputs: Inputs, prices: Pr
             ledger.close()
 
 
-def refuse_what_the_budget_does_not_cover(plan: Plan, options: RunOptions) -> None:
+def left_of_the_day(settings: Settings, plan: Plan) -> DayBudget | None:
+    """Asks the ledger where it exists, and only where there is a cap a day."""
+    if settings.day_cap is None:
+        return None
+    ledger = Ledger.open_if_exists(settings.ledger_address)
+    try:
+        return day_budget(plan, settings.service, settings.day_cap, ledger, datetime.now(UTC))
+    finally:
+        if ledger is not None:
+            ledger.close()
+
+
+def refuse_what_the_budget_does_not_cover(
+    plan: Plan, options: RunOptions, day: DayBudget | None = None
+) -> None:
     """Raises BudgetRefused before anything is spent."""
     if options.frozen and plan.to_generate:
         raise BudgetRefused(_what_frozen_refuses(plan))
@@ -85,6 +107,8 @@ def refuse_what_the_budget_does_not_cover(plan: Plan, options: RunOptions) -> No
             f"the plan costs ${dollars_text(plan.cost)}, the budget is ${dollars_text(options.budget)}. Nothing was "
             "spent; raise --budget, or add --partial to make what it covers"
         )
+    if day is not None and not day.covers_the_plan and not options.partial:
+        raise BudgetRefused(f"{day.sentence()}. Nothing was spent")
 
 
 def _what_frozen_refuses(plan: Plan) -> str:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from blocks.errors import InvalidInput
 from blocks.ledger import AttemptRow, Ledger, RunRow
 from blocks.settings import Settings
-from blocks.wavespeed import ClockSkew, Prediction, WaveSpeedClient
+from blocks.wavespeed import Prediction, WaveSpeedClient
 from flows.set_up import EMBEDDED_KEY, simulator_kind
 from flows.shared_service import enter_shared_service
 from tasks.account_records import read_account
@@ -84,12 +84,7 @@ async def _reconcile(
         if row.prediction_id is not None and row.id in in_scope
     }
     records = await read_account(client, _since(now, run, before.values(), in_scope), expected)
-    # The service's clock less the ledger's, which with PostgreSQL is another machine's.
-    skew = ClockSkew(
-        low=client.clock.low + (asked - now).total_seconds(),
-        high=client.clock.high + (told - now).total_seconds(),
-        known=client.clock.known,
-    )
+    skew = client.clock.seen_from(now, asked=asked, told=told)
     rules = Rules(quiet=settings.quiet, deadline=settings.deadline_seconds, skew=skew)
     orphans = Orphans(ledger, service, records, rules, now)
     orphans.decide_all(tuple(before.values()))

@@ -18,6 +18,8 @@ from blocks.wavespeed import WaveSpeedClient
 from flows.preparation import Prepared, RunOptions
 from flows.shared_service import ServiceKind, enter_shared_service
 from tasks.models import REQUESTS
+from tasks.plan import Plan
+from tasks.plan_duration import percentile
 from tasks.progress import RunProgress
 from tasks.settlement import Settlement
 from tasks.stopping import StopSignal
@@ -26,6 +28,9 @@ from tasks.workbench import Workbench
 
 # A download that nobody has written to for so long belongs to a process that died.
 ABANDONED = timedelta(hours=6)
+# Loopback's discard port stands for the embedded simulator where a run has nothing to ask of it, and starts none.
+NOWHERE = "http://127.0.0.1:9"
+_DAMAGED = "{} kept pictures or clips were damaged or gone; they are collected again"
 # The embedded simulator serves this machine only; its key guards nothing and is no secret.
 EMBEDDED_KEY = SecretStr("embedded-simulator")
 
@@ -69,10 +74,13 @@ async def set_up(
         store = AssetStore(settings.assets)
         await asyncio.to_thread(store.sweep_incoming, ABANDONED)
         key, base_url = settings.api_key or EMBEDDED_KEY, settings.base_url
+        damaged = await _set_damaged_aside(store, plan)
         if settings.embedded:
-            base_url = await enter_shared_service(
-                stack, simulator_kind(settings), settings.home / "simulator"
-            )
+            base_url = NOWHERE
+            if damaged or await _needs_service(ledger, plan):
+                base_url = await enter_shared_service(
+                    stack, simulator_kind(settings), settings.home / "simulator"
+                )
         client = await stack.enter_async_context(
             WaveSpeedClient(
                 key,
@@ -84,7 +92,7 @@ async def set_up(
         remote = await stack.enter_async_context(
             RemoteFiles(base_url, allow_private=settings.allow_private_inputs)
         )
-        if plan.cost_upper > 0:
+        if damaged or plan.cost_upper > 0:
             # The key is tried, and the service's clock and nature are learnt, before anything depends on them.
             await client.balance()
         simulated = settings.embedded or client.simulated or await _was_simulated(ledger, settings)
@@ -127,10 +135,33 @@ async def set_up(
             progress=progress,
             stop=StopSignal(),
             input_paths={item.sha256: item.path for item in prepared.inputs.values()},
-            usual_seconds={stage: usual[r.model_id] for stage, r in REQUESTS.items() if r.model_id in usual},
+            usual_seconds=await _learnt_seconds(ledger, settings),
             flow_run_id=flow_run_id,
             frozen=options.frozen,
+            notes=[_DAMAGED.format(len(damaged))] if damaged else [],
         )
+
+
+async def _set_damaged_aside(store: AssetStore, plan: Plan) -> list[str]:
+    """The hashes of what the plan found, and what is not what was paid for any more: read once, before it is used."""
+    found = {asset.sha256 for generation in plan.found.values() for asset in generation.assets}
+    reading = asyncio.Semaphore(2)
+
+    async def is_whole(sha256: str) -> bool:
+        async with reading:
+            return await asyncio.to_thread(store.is_whole, sha256)
+
+    hashes = sorted(found)
+    whole = await asyncio.gather(*map(is_whole, hashes))
+    return [sha256 for sha256, good in zip(hashes, whole, strict=True) if not good]
+
+
+async def _needs_service(ledger: AsyncLedger, plan: Plan) -> bool:
+    """Whether there is anything to generate or collect, or a dead run's bill to be read."""
+    if not plan.wholly_cached:
+        return True
+    keys = {generation.key for generation in plan.found.values()}
+    return await ledger.call(ledger.ledger.has_unaccounted, keys)
 
 
 async def _was_simulated(ledger: AsyncLedger, settings: Settings) -> bool:
@@ -145,6 +176,17 @@ async def _usual_seconds(ledger: AsyncLedger, settings: Settings) -> Mapping[str
         usual = await ledger.call(ledger.ledger.usual_seconds, settings.service, model)
         if usual is not None:
             found[model] = (usual.p10, usual.p50)
+    return found
+
+
+async def _learnt_seconds(ledger: AsyncLedger, settings: Settings) -> Mapping[str, tuple[float, float]]:
+    """By stage, of those that the ledger knows: seconds from sending to the end in one of two, and in nine of ten."""
+    found = {}
+    for stage, request in REQUESTS.items():
+        steps = await ledger.call(ledger.ledger.step_seconds, settings.service, request.model_id)
+        seconds = sorted(step.submit + step.inference + step.detect + step.download for step in steps)
+        if seconds:
+            found[stage] = percentile(seconds, 50), percentile(seconds, 90)
     return found
 
 

@@ -78,6 +78,13 @@ class SimulatorServer(uvicorn.Server):
         self._announcement = asyncio.create_task(asyncio.to_thread(self._on_ready, self.url))
         self._announcement.add_done_callback(self._announced)
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets)
+        # A connection whose answer its client never reads outlasts the grace, and nobody else would close it.
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+        await asyncio.sleep(0)
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Stops on SIGINT and SIGTERM; unlike uvicorn's own, does not raise them again afterwards."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from blocks.errors import InvalidInput, Problem
+from blocks.file_kind import kind_of_bytes
 
 if TYPE_CHECKING:
     import _csv  # where the type of csv.reader lives, for checkers only
@@ -18,6 +19,7 @@ MOST_BYTES = 256 * 1024 * 1024
 
 # Not "#1": a number sign without a blank is a mistaken id, which has to be told.
 _COMMENT = re.compile(r"[ \t]*#(?:[\s#]|$)")
+_HEAD_BYTES = 4096
 _OTHER_ENCODINGS = ((b"\xff\xfe", "UTF-16"), (b"\xfe\xff", "UTF-16"))
 
 
@@ -39,13 +41,19 @@ def _unreadable(shown: str, what: str) -> InvalidInput:
 
 
 def text_of(content: bytes, shown: str) -> tuple[str, list[Problem]]:
-    """The text; bytes that are no UTF-8 are one problem, and the rest can still be checked."""
+    """The text; bytes that are no UTF-8 are one problem, and the rest can still be checked.
+
+    Raises InvalidInput where this is no text at all: each of its lines would be a problem, and none would help.
+    """
     for mark, encoding in _OTHER_ENCODINGS:
         if content.startswith(mark):
             raise _unreadable(shown, f"is {encoding}, not UTF-8; save it as “CSV UTF-8”")
     try:
         return content.decode("utf-8-sig"), []
     except UnicodeDecodeError as error:
+        if b"\0" in content[:_HEAD_BYTES]:
+            kind = kind_of_bytes(content[:_HEAD_BYTES])
+            raise _unreadable(shown, f"is not text, but {kind}; give the campaign's CSV file") from error
         text = content.decode("utf-8-sig", errors="replace")
         line = 1 + len(re.findall(rb"\r\n|\r|\n", error.object[: error.start]))
         wrong = error.object[error.start]

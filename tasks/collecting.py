@@ -9,11 +9,12 @@ from typing import Any
 
 from blocks.errors import (
     CampaignError,
+    CollectingFailed,
     FetchRefused,
-    InputNotFetched,
     NeedsPerson,
     NotDecodable,
     NotFound,
+    OutputsExpired,
     PredictionFailed,
     ServiceError,
     Transient,
@@ -23,6 +24,8 @@ from blocks.ledger import AttemptRow, AttemptState, StoredAsset
 from blocks.media import decode_clip_fully, decode_picture_fully
 from blocks.wavespeed import Prediction
 from tasks.record import AssetRecord
+from tasks.retry_by_cause import Action, action_of
+from tasks.stopping import StopReason
 from tasks.stopwatch import Stopwatch
 from tasks.uploading import forget_uploads
 from tasks.work import StageWork
@@ -42,14 +45,6 @@ DOWNLOAD_SECONDS = 600.0
 KEPT_BY_SERVICE = timedelta(days=7)
 TRIES = 4
 TRY_AGAIN_SECONDS = 0.5
-
-
-class OutputsExpired(Transient):
-    """Too old to be collected free of charge: a new attempt may be paid for, within the budget."""
-
-
-class CollectingFailed(CampaignError):
-    """An output that is paid for could not be had in this run; its attempt stays ``completed``."""
 
 
 async def await_end(bench: Workbench, work: StageWork, attempt: AttemptRow, watch: Stopwatch) -> Prediction:
@@ -86,6 +81,7 @@ async def await_end(bench: Workbench, work: StageWork, attempt: AttemptRow, watc
         prediction.raise_for_outcome()
     except ServiceError as error:
         cost = await bench.settlement.cost_of(attempt)
+        bench.progress.stage_settled(work.brief, work.stage)
         await bench.ask(
             bench.ledger.failed,
             attempt.id,
@@ -95,8 +91,11 @@ async def await_end(bench: Workbench, work: StageWork, attempt: AttemptRow, watc
             polls=watched.polls,
             settlement=cost,
         )
-        if isinstance(error, InputNotFetched):
-            await forget_uploads(bench, work)
+        match action_of(error):
+            case Action.UPLOAD_AGAIN:
+                await forget_uploads(bench, work)
+            case Action.STOP:
+                bench.stop.set(StopReason.ACCOUNT_REFUSED, str(error))
         raise
     await bench.ask(
         bench.ledger.completed,
@@ -145,6 +144,7 @@ async def collect(
     """
     # The bill is read while the outputs are downloaded.
     cost = asyncio.create_task(bench.settlement.cost_of(attempt))
+    cost.add_done_callback(lambda _: bench.progress.stage_settled(work.brief, work.stage))
     try:
         with watch.step("download_s"):
             kept = await asyncio.gather(

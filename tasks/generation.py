@@ -24,6 +24,7 @@ from blocks.ledger import WorkInput as LedgerInput
 from tasks.collecting import as_record, await_end, collect
 from tasks.record import Outcome
 from tasks.recovery import resolve
+from tasks.restoring import make_whole
 from tasks.stopwatch import Stopwatch
 from tasks.submitting import submit
 from tasks.work import StageResult, StageWork
@@ -51,9 +52,9 @@ async def generate(bench: Workbench, work: StageWork) -> StageResult:
                 bench.ledger.claim, _entry(bench, work), owner=bench.owner, run_id=bench.run_id
             ):
                 case AlreadyStored(generation):
-                    if all(bench.store.has(asset.sha256, asset.bytes) for asset in generation.assets):
+                    if await make_whole(bench, generation):
                         return found(work, generation, watch)
-                    # Paid for, but gone from the disk: collected again from the service, free of charge.
+                    # Paid for, but damaged or gone: collected again from the service, free of charge.
                     await bench.ask(bench.ledger.reopen, work.key)
                 case Busy():
                     with watch.step("queue_s"):
@@ -108,9 +109,18 @@ async def _carry_out(
     earlier = False
     if attempt is not None:
         earlier = attempt.run_id != bench.run_id
-        attempt = await bench.ask(bench.ledger.resume, attempt.id, run_id=bench.run_id, owner=bench.owner)
+        attempt = await bench.ask(
+            bench.ledger.resume,
+            attempt.id,
+            run_id=bench.run_id,
+            owner=bench.owner,
+            day_cap=bench.settings.day_cap,
+        )
         if attempt.state in {AttemptState.INTENT, AttemptState.UNKNOWN}:
             attempt = await resolve(bench, attempt)
+        bench.progress.stage_reserved(work.brief, work.stage, attempt.reserved)
+        if attempt.prediction_id is not None:
+            bench.progress.stage_submitted(work.brief, work.stage, found=True)
     async with AsyncExitStack() as stack:
         with watch.step("queue_s"):
             await stack.enter_async_context(bench.limits.place())

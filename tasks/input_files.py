@@ -18,13 +18,15 @@ from blocks.media import (
     inspect_clip,
     picture_limit_problems,
 )
-from tasks.brief_rows import Kind
+from tasks.brief_row import Kind
 from tasks.campaign_file import shown_value
 
 MOST_REMOTE_BYTES = 200_000_000  # the most that a clip may have
 REMOTE_SECONDS = 120.0
 
 _MOST_SUGGESTIONS = 20
+# Stricter than difflib's 0.6: short names with the same ending would all be close (cups.jpg for mug.jpg).
+_CLOSE = 0.75
 _SAVE_AS = {"picture": "save it as jpeg or png", "clip": "export it as mp4"}
 
 
@@ -76,8 +78,8 @@ class Finder:
             names = {file.name.lower(): file.name for file in path.parent.iterdir()}
         except OSError:
             return ""
-        close = difflib.get_close_matches(path.name.lower(), names, n=1)
-        return f"; did you mean {shown_value(names[close[0]])}?" if close else ""
+        close = difflib.get_close_matches(path.name.lower(), names, n=1, cutoff=_CLOSE)
+        return f" (did you mean {shown_value(names[close[0]])}?)" if close else ""
 
 
 @dataclass(frozen=True)

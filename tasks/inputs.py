@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from blocks.errors import FetchRefused, Problem, ServiceError
 from blocks.media import ClipFacts, PictureFacts, clip_notes
 from tasks.brief import Campaign, ComposePart, EditPart
-from tasks.brief_rows import Kind, NamedSource
+from tasks.brief_row import Kind, NamedSource
 from tasks.briefs import invalid_campaign, parse_campaign
 from tasks.campaign_file import shown_value
 from tasks.input_files import Examined, Fetcher, Finder, RemoteFiles, examine

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from blocks.assets import AssetGone
 from blocks.ledger import StoredGeneration
 from blocks.prices import PriceBook
 from tasks.brief import Brief, VideoPart, references_of
@@ -13,6 +14,7 @@ from tasks.inputs import Inputs
 from tasks.models import Stage
 from tasks.plan import Plan
 from tasks.record import Outcome
+from tasks.restoring import make_whole
 from tasks.stages import record_cached, run_stage
 from tasks.work import StageResult, StageWork, WorkInput
 from tasks.workbench import Workbench
@@ -91,7 +93,13 @@ class Production:
         self._bench.progress.stage_started(*place)
         try:
             stage.work = self._work(made, part)
-            stage.result = await self._result(stage.work)
+            try:
+                stage.result = await self._result(stage.work)
+            except AssetGone:
+                # A picture that it is made from was damaged after it had been kept.
+                await self._collect_again(made)
+                stage.work = self._work(made, part)
+                stage.result = await self._result(stage.work)
         except BaseException as error:  # noqa: BLE001 - whatever happens to one brief, the others go on
             made.problem = stage.ending = ending_of(error, self._bench.stop.reason)
             made.statuses.add(stage.ending.status)
@@ -103,6 +111,14 @@ class Production:
         self._bench.progress.stage_ended(
             *place, stage.outcome, stage.work.estimated if stage.work and new else 0
         )
+
+    async def _collect_again(self, made: MadeBrief) -> None:
+        """The results of earlier stages whose bytes are damaged or gone: they are paid for already."""
+        for before in made.stages:
+            if before.work is None or before.result is None:
+                continue
+            if not all(self._bench.store.has(asset.sha256, asset.bytes) for asset in before.result.assets):
+                before.result = await run_stage(self._bench, before.work)
 
     def _work(self, made: MadeBrief, part: Part) -> StageWork:
         planned = self._plan.find(made.brief.brief, part.request.stage)
@@ -134,7 +150,7 @@ class Production:
         if stored is None or stored.key != work.key:
             # New pictures of the stage before may have the bytes of earlier ones: then this is there already.
             stored = (await bench.ask(bench.ledger.find_stored, [work.key])).get(work.key)
-            if stored is None or not self._is_kept(stored):
+            if stored is None or not await make_whole(bench, stored):
                 return await run_stage(bench, work)
             if self._records_cached:
                 await record_cached(bench, [(work.brief, work.stage)])

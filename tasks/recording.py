@@ -16,7 +16,6 @@ from tasks.plan import Plan
 from tasks.production import MadeBrief, MadeStage
 from tasks.record import (
     AssetRecord,
-    AttemptRecord,
     BriefRecord,
     InputRecord,
     Latency,
@@ -25,6 +24,7 @@ from tasks.record import (
     RunRecord,
     StageRecord,
 )
+from tasks.settled_since import attempt_record
 from tasks.work import WorkInput
 from tasks.workbench import Workbench
 
@@ -134,22 +134,7 @@ def _stage_record(
         generation_key=key,
         started_at=result.started_at if result else None,
         ended_at=result.ended_at if result else None,
-        attempts=tuple(map(_attempt_record, attempts)),
-    )
-
-
-def _attempt_record(attempt: AttemptRow) -> AttemptRecord:
-    return AttemptRecord(
-        number=attempt.number,
-        state=attempt.state.value,
-        prediction_id=attempt.prediction_id,
-        charged=attempt.charged or 0,
-        refunded=attempt.refunded,
-        error_code=attempt.error_code,
-        error=attempt.error,
-        submitted_at=attempt.submitted_at,
-        ended_at=attempt.completed_at or attempt.failed_at,
-        settled_at=attempt.settled_at,
+        attempts=tuple(map(attempt_record, attempts)),
     )
 
 

@@ -4,7 +4,6 @@ from datetime import UTC, datetime, timedelta
 
 from blocks.errors import NeedsPerson, Transient
 from blocks.ledger import AttemptRow, AttemptState, Decision
-from blocks.wavespeed import ClockSkew
 from tasks.matching import CLOSE_SECONDS, FAR_SECONDS, Rules, decide
 from tasks.workbench import Workbench
 
@@ -40,7 +39,7 @@ async def _decide_about_all(bench: Workbench, attempt: AttemptRow) -> None:
         # Read before the history: what an old page does not show must not count as missing now.
         asked, now = datetime.now(UTC), await bench.ask(bench.ledger.now)
         told = datetime.now(UTC)
-        skew = _by_the_ledger(bench.client.clock, asked - now, told - now)
+        skew = bench.client.clock.seen_from(now, asked=asked, told=told)
         try:
             history = await bench.client.history_since(
                 min(intents) + timedelta(seconds=skew.low) - MARGIN, model=attempt.model
@@ -50,7 +49,7 @@ async def _decide_about_all(bench: Workbench, attempt: AttemptRow) -> None:
         rules = Rules(
             quiet=bench.settings.quiet,
             deadline=bench.settings.deadline_seconds,
-            skew=_by_the_ledger(bench.client.clock, asked - now, told - now),
+            skew=bench.client.clock.seen_from(now, asked=asked, told=told),
         )
 
         def decision(attempts: list[AttemptRow], known: set[str]) -> list[Decision]:
@@ -70,14 +69,3 @@ async def _decide_about_all(bench: Workbench, attempt: AttemptRow) -> None:
         await bench.ask(
             bench.ledger.decide, attempt.service, attempt.model, [item.id for item in history], decision
         )
-
-
-def _by_the_ledger(skew: ClockSkew, earliest: timedelta, latest: timedelta) -> ClockSkew:
-    """The service's clock less the ledger's, which with PostgreSQL is another machine's.
-
-    ``earliest`` and ``latest``: this machine's clock just before and just after it asked the ledger for the time, less
-    that time.
-    """
-    return ClockSkew(
-        low=skew.low + earliest.total_seconds(), high=skew.high + latest.total_seconds(), known=skew.known
-    )

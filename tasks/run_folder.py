@@ -1,7 +1,6 @@
 """Writes everything that a run leaves, from its record alone."""
 
 import contextlib
-import secrets
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from blocks.errors import StoreUnusable
 from tasks.comparison import compare
 from tasks.exports import asset_place, write_atomically
 from tasks.focus_export import focus_csv
+from tasks.leftovers import partial_folder
 from tasks.manifest import manifest_json
 from tasks.marked_copies import write_marked_copies
 from tasks.page import PageContext, beside, page_media, report_html
@@ -85,7 +85,7 @@ def _place_assets(
     record: RunRecord, folder: Path, place_asset: Callable[[str, Path], None], gone: list[str] | None
 ) -> None:
     # Half-placed files lie beside the assets, on the same disk, and never among them.
-    partial = folder / f".partial-{secrets.token_hex(8)}"
+    partial = partial_folder(folder)
     try:
         for stage in record.stages:
             for asset in stage.assets:

@@ -1,4 +1,4 @@
-"""The three stages as Prefect tasks: retried for what is transient only, cached by what makes two works the same.
+"""The three stages as Prefect tasks: retried by cause, cached by what makes two works the same.
 
 The tasks are thin on purpose. Prefect's cache saves time; the ledger, which ``generate`` asks first whatever Prefect
 does, saves money.
@@ -16,12 +16,11 @@ from prefect.context import TaskRunContext
 from prefect.states import Completed
 from prefect.tasks import Task, exponential_backoff
 
-from blocks.errors import InputNotFetched, Transient
 from tasks.generation import generate
+from tasks.retry_by_cause import MOST_TRIES, tried_again, wait_asked_for
 from tasks.work import StageResult, StageWork
 from tasks.workbench import Workbench, workbench
 
-RETRIES = 3
 NAME = "{work.brief}: {work.stage}"
 _RECORDED_AT_ONCE = 8
 # 2, 4 and 8 seconds, each up to half as long again, so that many briefs do not come back at the same moment.
@@ -34,18 +33,18 @@ def _cache_key(_context: TaskRunContext, parameters: dict[str, Any]) -> str:
     return work.key
 
 
-async def _only_transient(_task: Task[..., Any], task_run: TaskRun, state: State[Any]) -> bool:
+async def _by_cause(_task: Task[..., Any], task_run: TaskRun, state: State[Any]) -> bool:
     """Also waits as long as the service asked for: Prefect knows no delay that an error brings with it."""
     error = await state.aresult(raise_on_failure=False)
-    if not isinstance(error, Transient):
+    if not isinstance(error, BaseException):
         return False
-    if isinstance(error, InputNotFetched) and task_run.run_count > 1:
-        return False  # uploaded afresh once; the input itself is the trouble
     bench = workbench()
+    if not tried_again(error, task_run.run_count, patience_seconds=bench.settings.patience_seconds):
+        return False
     if bench.stop.reason is not None:
         return False
-    if error.retry_after:
-        await bench.stop.sleep(error.retry_after)
+    if wait := wait_asked_for(error):
+        await bench.stop.sleep(wait)
     return True
 
 
@@ -53,10 +52,10 @@ def _stage_task(name: str) -> dict[str, Any]:
     return {
         "name": name,
         "task_run_name": NAME,
-        "retries": RETRIES,
+        "retries": MOST_TRIES,
         "retry_delay_seconds": exponential_backoff(RETRY_FACTOR),
         "retry_jitter_factor": JITTER,
-        "retry_condition_fn": _only_transient,
+        "retry_condition_fn": _by_cause,
         "cache_key_fn": _cache_key,
         "persist_result": True,
         # A task starts only for what the ledger does not have: whatever Prefect's cache says, its body asks again.

@@ -14,12 +14,14 @@ from blocks.errors import (
     OutcomeUnknown,
     PredictionFailed,
     RateLimited,
+    RequestLost,
     RequestRefused,
     Transient,
     Unreachable,
 )
-from blocks.ledger import AttemptRow, AttemptState, CapReached
+from blocks.ledger import AnotherUnderWay, AttemptRow, AttemptState, CapReached
 from blocks.money import dollars_text
+from tasks.departure import Departure
 from tasks.models import REQUESTS
 from tasks.recovery import resolve
 from tasks.stopping import StopReason
@@ -29,6 +31,8 @@ from tasks.work import StageWork
 from tasks.workbench import Workbench
 
 CAP_SECONDS = 0.5
+# Until it is asked again whether another process's request of the model has been answered.
+TURN_SECONDS = 0.2
 # Bytes that an output may take on the disk, twice over: in the store and in the run's folder.
 ROOM = {"image": 100_000_000, "video": 200_000_000}
 # A 429 that does not say how long.
@@ -50,18 +54,19 @@ async def submit(
         urls = await upload_inputs(bench, work)
     body = REQUESTS[work.stage].model_validate(work.parameters).body(urls)
     unit_price = await _quoted_unit_price(bench, work, body)
+    await bench.echo.learn(bench, work.model)
     patience_ends = time.monotonic() + bench.settings.patience_seconds
     while True:
         bench.stop.check_spending()
         if attempt is None:
             attempt = await _reserve(bench, work, unit_price, watch)
+        bench.progress.stage_reserved(work.brief, work.stage, attempt.reserved)
         with watch.step("queue_s"):
             await bench.limits.turn(work.kind)
         # The turn may have been long in coming.
         bench.stop.check_spending()
         try:
-            # Shielded: an interrupted command waits for this one answer rather than lose a paid prediction's id.
-            attempt = await _shielded(bench, _post(bench, work, attempt, body, watch))
+            attempt = await _post_in_turn(bench, work, attempt, body, watch)
         except CapReached as error:
             await bench.ask(bench.ledger.withdrawn, attempt.id, str(error))
             raise
@@ -76,14 +81,34 @@ async def submit(
         if attempt.state is AttemptState.UNKNOWN:
             attempt = await resolve(bench, attempt)
             if attempt.state is AttemptState.RESERVED:
-                raise Transient(
+                raise RequestLost(
                     "the service lost the request; it shows no prediction of it, so it is sent again"
                 )
         bench.progress.stage_submitted(work.brief, work.stage)
         return attempt
 
 
+async def _post_in_turn(
+    bench: Workbench, work: StageWork, attempt: AttemptRow, body: dict[str, object], watch: Stopwatch
+) -> AttemptRow:
+    """Alone of its model, where the account's history could not tell two lost replies apart."""
+    while not bench.echo.shows_inputs(work.model):
+        try:
+            async with bench.lock(f"post {work.model}"):
+                if bench.echo.shows_inputs(work.model):
+                    break
+                bench.stop.check_spending()
+                posted = await _shielded(bench, _post(bench, work, attempt, body, watch, alone=True))
+                await bench.echo.learn(bench, work.model)
+                return posted
+        except AnotherUnderWay:
+            with watch.step("queue_s"):
+                await bench.stop.sleep(TURN_SECONDS)
+    return await _shielded(bench, _post(bench, work, attempt, body, watch, alone=False))
+
+
 async def _shielded(bench: Workbench, post: Coroutine[Any, Any, AttemptRow]) -> AttemptRow:
+    """An interrupted command waits for this one answer rather than lose a paid prediction's id."""
     under_way = asyncio.ensure_future(post)
     bench.posting.add(under_way)
     under_way.add_done_callback(bench.posting.discard)
@@ -91,21 +116,38 @@ async def _shielded(bench: Workbench, post: Coroutine[Any, Any, AttemptRow]) -> 
 
 
 async def _post(
-    bench: Workbench, work: StageWork, attempt: AttemptRow, body: dict[str, object], watch: Stopwatch
+    bench: Workbench,
+    work: StageWork,
+    attempt: AttemptRow,
+    body: dict[str, object],
+    watch: Stopwatch,
+    *,
+    alone: bool,
 ) -> AttemptRow:
-    await bench.ask(
-        bench.ledger.intend,
-        attempt.id,
-        body=body,
-        input_sha256s=[item.sha256 for item in work.inputs],
-        request_timeout_s=bench.settings.request_timeout,
-        queue_s=watch.seconds("queue_s"),
-        upload_s=watch.seconds("upload_s"),
-    )
+    departure = Departure(bench, attempt)
+
+    def intend() -> AttemptRow:
+        # In the ledger's thread, for which there may be a queue: the time counts from right before the intent.
+        departure.begin()
+        return bench.ledger.intend(
+            attempt.id,
+            body=body,
+            input_sha256s=[item.sha256 for item in work.inputs],
+            request_timeout_s=bench.settings.request_timeout,
+            queue_s=watch.seconds("queue_s"),
+            upload_s=watch.seconds("upload_s"),
+            day_cap=bench.settings.day_cap,
+            alone=alone,
+        )
+
+    await bench.ask(intend)
     watch.attempts += 1
     try:
         with watch.step("submit_s"):
-            prediction = await bench.client.submit(work.model, body)
+            await departure.check()
+            prediction = await bench.client.submit(
+                work.model, body, seconds=departure.seconds_left, before_sending=departure.check
+            )
     except (RateLimited, Unreachable):
         watch.attempts -= 1
         await bench.ask(bench.ledger.not_sent, attempt.id)
@@ -147,10 +189,11 @@ async def _reserve(bench: Workbench, work: StageWork, unit_price: int, watch: St
                 owner=bench.owner,
                 estimated=work.estimated,
                 worst_case=worst_case,
+                day_cap=bench.settings.day_cap,
             )
         except CapReached as error:
             # Worst cases of work in flight may turn out cheaper; with nothing in flight, nothing will change.
-            if error.reserved == 0 or error.charged + worst_case > error.cap:
+            if not error.may_pass:
                 raise
             with watch.step("queue_s"):
                 await bench.stop.sleep(CAP_SECONDS)

@@ -6,6 +6,7 @@ import mimetypes
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from blocks.assets import AssetGone
 from blocks.errors import InvalidInput
 from blocks.media import inspect_clip, inspect_picture
 from blocks.media_preparation import picture_is_acceptable, prepare_picture
@@ -19,7 +20,8 @@ KEEP = timedelta(days=6)
 async def upload_inputs(bench: Workbench, work: StageWork) -> list[str]:
     """The URLs of the work's inputs, in their order.
 
-    Raises InvalidInput where a file changed since the plan, and the client's errors.
+    Raises InvalidInput where a file changed since the plan, AssetGone where a picture of the stage before is damaged or
+    gone from the store, and the client's errors.
     """
     return list(await asyncio.gather(*(_upload(bench, item) for item in work.inputs)))
 
@@ -38,7 +40,14 @@ async def _upload(bench: Workbench, item: WorkInput) -> str:
             return known.url
         async with bench.uploads_at_once:
             bench.stop.check()
-            content, media_type = await asyncio.to_thread(_as_sent, bench.path_of(item.sha256), item)
+            if item.sha256 not in bench.input_paths and not await asyncio.to_thread(
+                bench.store.is_whole, item.sha256
+            ):
+                raise AssetGone(
+                    f"{item.source}, which this is made from, is damaged or gone from the asset store; run the "
+                    "command again: it is collected again"
+                )
+            content, media_type = await asyncio.to_thread(as_sent, bench.path_of(item.sha256), item)
             bench.sent_as[item.sha256] = media_type
             # Named by its hash: a history that rewrites URLs still tells which input it was.
             name = f"{item.sha256}{mimetypes.guess_extension(media_type) or ''}"
@@ -48,9 +57,16 @@ async def _upload(bench: Workbench, item: WorkInput) -> str:
         return upload.url
 
 
-def _as_sent(path: Path, item: WorkInput) -> tuple[bytes | Path, str]:
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+def as_sent(path: Path, item: WorkInput) -> tuple[bytes | Path, str]:
+    """The input in a form that its model takes, and its media type.
+
+    Raises InvalidInput where the file is not the one that was planned with.
+    """
+    try:
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        found = None
     if found != item.sha256:
         raise InvalidInput(
             f"{item.source} changed while the campaign was running; nothing was sent with it. Run the command again."

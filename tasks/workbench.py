@@ -17,6 +17,7 @@ from blocks.limits import AccountLimits
 from blocks.remote import RemoteFiles
 from blocks.settings import Settings
 from blocks.wavespeed import WaveSpeedClient
+from tasks.echo import HistoryEcho
 from tasks.progress import RunProgress
 from tasks.settlement import Settlement
 from tasks.stopping import StopSignal
@@ -59,7 +60,7 @@ class Workbench:
     # The bytes of named inputs, by sha256; pictures that the run makes itself are in the store.
     input_paths: Mapping[str, Path]
     known_simulated: bool
-    # By stage, as the ledger has learnt: the seconds within which one in ten has ended, and one in two.
+    # By stage, as the ledger has learnt: the seconds within which one in two has ended, and nine in ten.
     usual_seconds: Mapping[str, tuple[float, float]]
     flow_run_id: str | None = None
     frozen: bool = False
@@ -78,6 +79,8 @@ class Workbench:
     sent_as: dict[str, str] = field(default_factory=dict)
     # Prefect's task runs of this run and the names of the states they ended in.
     task_runs: dict[UUID, str] = field(default_factory=dict)
+    # Whether the account's history could tell lost replies apart, by model.
+    echo: HistoryEcho = field(default_factory=HistoryEcho)
     # POSTs under way: an ending run waits for their answers, so that no paid prediction's id is lost.
     posting: set[asyncio.Future[AttemptRow]] = field(default_factory=set)
     # Work that the service refused for good in this run; an equal brief is told the same without paying for it again.

@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -54,6 +54,7 @@ class ScriptedAccount:
     submits: list[_Answer] = field(default_factory=list)
     prices: list[_Answer] = field(default_factory=list)
     histories: list[_Answer] = field(default_factory=list)
+    newests: list[_Answer] = field(default_factory=list)
     bills: list[_Answer] = field(default_factory=list)
     results: list[_Answer] = field(default_factory=list)
     history: list[Prediction] = field(default_factory=list)
@@ -66,7 +67,17 @@ class ScriptedAccount:
     asked_bills: list[list[str]] = field(default_factory=list)
     asked_results: list[str] = field(default_factory=list)
 
-    async def submit(self, model_id: str, body: Mapping[str, Any]) -> Prediction:
+    async def submit(
+        self,
+        model_id: str,
+        body: Mapping[str, Any],
+        *,
+        seconds: float | None = None,
+        before_sending: Callable[[], Awaitable[None]] | None = None,
+    ) -> Prediction:
+        del seconds
+        if before_sending is not None:
+            await before_sending()
         self.sent.append(body)
         number = len(self.sent)
         usual = Prediction(id=f"p{number}", model=model_id, created_at=datetime.now(UTC))
@@ -87,6 +98,11 @@ class ScriptedAccount:
         del content, media_type
         self.uploaded.append(filename)
         return Upload(f"{SERVICE}/files/{filename}", datetime.now(UTC) + timedelta(days=7))
+
+    async def newest(self, model: str) -> list[Prediction]:
+        del model
+        found: list[Prediction] = answered(self.newests, otherwise=[])
+        return found
 
     async def history_since(self, created_after: datetime, model: str | None = None) -> list[Prediction]:
         del model

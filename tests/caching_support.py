@@ -71,7 +71,7 @@ class PlainService:
 
     async def __aexit__(self, *_: object) -> None: ...
 
-    async def submit(self, model_id: str, body: Mapping[str, Any]) -> Prediction:
+    async def submit(self, model_id: str, body: Mapping[str, Any], **_: object) -> Prediction:
         self.calls.append("submit")
         parameters = {name: value for name, value in body.items() if name not in {"image", "images", "video"}}
         urls = [body[name] for name in ("image", "video") if name in body] + list(body.get("images", []))
@@ -102,6 +102,10 @@ class PlainService:
     async def history(self, **_: object) -> list[Prediction]:
         self.calls.append("history")
         return list(reversed(self._predictions.values()))
+
+    async def newest(self, model: str) -> list[Prediction]:
+        self.calls.append("newest")
+        return [one for one in reversed(self._predictions.values()) if one.model == model]
 
     async def balance(self) -> int:
         self.calls.append("balance")

@@ -1,6 +1,7 @@
-"""Runs the command `campaign` as its users do: as a process of its own, in a folder of its own."""
+"""Runs the command `campaign` as its users do: in a process of its own, in a folder of its own."""
 
 import csv
+import io
 import json
 import os
 import subprocess
@@ -8,12 +9,14 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
 from PIL import Image
+from warm_commands import WarmCommand
 
 from simulator.books import Books
 
@@ -60,9 +63,8 @@ class Workplace:
 
     def picture(self, name: str = "mug.png", *, size: tuple[int, int] = (640, 480), seed: int = 1) -> str:
         """A picture with something to see in it, different for each seed."""
-        rows, columns = np.mgrid[0 : size[1], 0 : size[0]]
-        base = np.stack([rows * seed % 251, columns * (seed + 1) % 241, (rows + columns) % 256], axis=-1)
-        Image.fromarray(base.astype(np.uint8)).save(self.folder / name)
+        kind = Image.registered_extensions()[Path(name).suffix.lower()]
+        (self.folder / name).write_bytes(_picture(kind, size, seed))
         return name
 
     def clip(self, name: str = "clip.mp4", *, seconds: float = 3.2, sound: bool = True) -> str:
@@ -70,7 +72,11 @@ class Workplace:
         write_clip(self.folder / name, seconds=seconds, sound=sound)
         return name
 
-    def start(self, *arguments: str, **more_environment: str) -> "subprocess.Popen[str]":
+    def start(self, *arguments: str, **more_environment: str) -> WarmCommand:
+        return WarmCommand([COMMAND, *arguments], self.folder, self.environment | more_environment)
+
+    def start_cold(self, *arguments: str, **more_environment: str) -> "subprocess.Popen[str]":
+        """The installed command in a process from nothing; for what happens before `main`, or to the whole process."""
         return subprocess.Popen(
             [COMMAND, *arguments],
             cwd=self.folder,
@@ -82,9 +88,10 @@ class Workplace:
         )
 
     def run(self, *arguments: str, **more_environment: str) -> "Finished":
-        process = self.start(*arguments, **more_environment)
-        stdout, stderr = process.communicate(timeout=DEADLINE_SECONDS)
-        return Finished(process.returncode, stdout, stderr)
+        return _finished(self.start(*arguments, **more_environment))
+
+    def run_cold(self, *arguments: str, **more_environment: str) -> "Finished":
+        return _finished(self.start_cold(*arguments, **more_environment))
 
     def books(self) -> Books:
         """The embedded simulator's books."""
@@ -111,6 +118,21 @@ class Finished:
 
     def __repr__(self) -> str:
         return f"exit {self.status}\n--- stdout\n{self.stdout}\n--- stderr\n{self.stderr}"
+
+
+def _finished(command: "WarmCommand | subprocess.Popen[str]") -> Finished:
+    stdout, stderr = command.communicate(timeout=DEADLINE_SECONDS)
+    assert command.returncode is not None
+    return Finished(command.returncode, stdout, stderr)
+
+
+@cache
+def _picture(kind: str, size: tuple[int, int], seed: int) -> bytes:
+    rows, columns = np.mgrid[0 : size[1], 0 : size[0]]
+    base = np.stack([rows * seed % 251, columns * (seed + 1) % 241, (rows + columns) % 256], axis=-1)
+    target = io.BytesIO()
+    Image.fromarray(base.astype(np.uint8)).save(target, kind)
+    return target.getvalue()
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:

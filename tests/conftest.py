@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 from campaign_support import Workplace
+from certificates import read_certificates_once
 from hypothesis import HealthCheck, settings
 
 from flows.prefect_server import prefect_service
 from flows.shared_service import shared_service
 
+read_certificates_once()
 # A busy machine is no defect: time is measured in benchmarks, never in a test. The same examples each time, so that a
 # failure is the change's; `pytest --hypothesis-profile searching` looks for new ones.
 _ANY_MACHINE: dict[str, Any] = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}

@@ -1,25 +1,26 @@
 """A campaign's run in a process that was forked from a warm one: hundreds of them end within minutes.
 
-It is the product's own run but for two things: Prefect's tasks, whose retries are made here, and its pauses, which are
-short. Prefect itself is tested with the real command.
+It is the product's own run but for three things: Prefect's tasks, whose retries are made here; its pauses, which are
+short; and the contents of the page, the workbook and the marked copies, which nobody looks at here. All of that is
+tested with the real command.
 """
 
 import asyncio
-import multiprocessing
+import gc
+import importlib
 import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from multiprocessing.context import ForkServerProcess
-from multiprocessing.forkserver import ensure_running
 from pathlib import Path
 from typing import Any
 
 from crash_points import BY_NAME, arm
+from warm_commands import fork
 
 from blocks import limits
-from blocks.errors import CampaignError, InputNotFetched, Transient
+from blocks.errors import CampaignError, Transient
 from blocks.settings import load_settings
 from blocks.wavespeed import connection
 from flows import closing
@@ -28,22 +29,22 @@ from flows.command_line import _fail, say
 from flows.interrupts import stop_on_signals
 from flows.preparation import RunOptions, prepared, refuse_what_the_budget_does_not_cover
 from flows.set_up import set_up
-from tasks import collecting, generation, production, submitting, waiting
+from tasks import collecting, generation, production, run_folder, submitting, waiting
 from tasks.production import MadeBrief, Production
 from tasks.progress import SilentProgress
+from tasks.retry_by_cause import MOST_TRIES, tried_again
 from tasks.work import StageResult, StageWork
 from tasks.workbench import Workbench, use
 
-_RETRIES = 3
 _RETRY_SECONDS = 0.05
-# A fork server is warm when it has loaded what its children run.
-_CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["direct_campaign", "pandas", "pyarrow.parquet", "av"])
 
 
 @dataclass(frozen=True)
 class Command:
-    """One run: where, with which variables, of which campaign, and where it is to die (a point's name and a count)."""
+    """One run: where, with which variables, of which campaign, and where it is to die (a point's name and a count).
+
+    ``first`` names a function, as ``module:name``, that its process calls before anything else.
+    """
 
     folder: Path
     environment: Mapping[str, str]
@@ -51,27 +52,12 @@ class Command:
     log: Path
     budget: int | None = None
     crash: tuple[str, int] | None = None
+    partial: bool = False
+    first: str = ""
 
     def start(self) -> ForkServerProcess:
         """Its ``exitcode`` is the command's exit status, or the negative signal that ended it."""
-        _warm_up()
-        process = _CONTEXT.Process(target=_run_here, args=(self,))
-        process.start()
-        return process
-
-
-@cache
-def _warm_up() -> None:
-    """Starts the fork server where it finds these tests: Python 3.11 does not tell it this process's own path."""
-    before = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(Path(__file__).parent), before]))
-    try:
-        ensure_running()
-    finally:
-        if before is None:
-            del os.environ["PYTHONPATH"]
-        else:
-            os.environ["PYTHONPATH"] = before
+        return fork(_run_here, self)
 
 
 def _run_here(command: Command) -> None:
@@ -84,7 +70,11 @@ def _run_here(command: Command) -> None:
             del os.environ[name]
     os.environ.update(command.environment)
     _shorten_pauses()
+    _leave_out_what_nobody_reads()
     production.run_stage = _run_stage  # type: ignore[attr-defined] # it stands there under its importer's name
+    if command.first:
+        module, _, function = command.first.partition(":")
+        getattr(importlib.import_module(module), function)()
     if command.crash is not None:
         name, nth = command.crash
         arm(BY_NAME[name], nth)
@@ -105,15 +95,23 @@ def _shorten_pauses() -> None:
     waiting._LEAST_HISTORY_GAP_SECONDS = 0.05
 
 
-async def _run_stage(bench: Workbench, work: StageWork, *, refresh: bool) -> StageResult:
+def _leave_out_what_nobody_reads() -> None:
+    """The files are written all the same, and killed over like any others."""
+    run_folder._page = lambda *_: b"<!doctype html>"
+    run_folder.workbook = lambda *_: b""  # type: ignore[attr-defined] # it stands there under its importer's name
+    run_folder.write_marked_copies = lambda *_: None  # type: ignore[attr-defined] # likewise
+    # A process that lives for half a second has no garbage worth looking for.
+    gc.disable()
+
+
+async def _run_stage(bench: Workbench, work: StageWork) -> StageResult:
     """As Prefect would: again, a few times, after what is transient."""
-    del refresh  # nothing is cached here
-    for tries in range(_RETRIES + 1):
+    for tries in range(1, MOST_TRIES + 2):
         try:
             result = await generation.generate(bench, work)
         except Transient as error:
-            again = tries < 1 if isinstance(error, InputNotFetched) else tries < _RETRIES
-            if not again or bench.stop.reason is not None:
+            patience = bench.settings.patience_seconds
+            if not tried_again(error, tries, patience_seconds=patience) or bench.stop.reason is not None:
                 raise
             await bench.stop.sleep(_RETRY_SECONDS + (error.retry_after or 0.0))
         else:
@@ -122,9 +120,9 @@ async def _run_stage(bench: Workbench, work: StageWork, *, refresh: bool) -> Sta
 
 
 async def _run(command: Command) -> int:
-    options = RunOptions(csv=Path(command.csv), budget=command.budget)
+    options = RunOptions(csv=Path(command.csv), budget=command.budget, partial=command.partial)
     async with prepared(load_settings(), options.csv) as ready:
-        refuse_what_the_budget_does_not_cover(ready.plan, options)
+        refuse_what_the_budget_does_not_cover(ready.plan, options, ready.day)
         async with set_up(ready, options, SilentProgress(), None) as bench:
             undo = use(bench)
             with stop_on_signals(bench.stop):

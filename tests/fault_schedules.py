@@ -2,7 +2,7 @@
 
 A schedule has a disturbed phase, in which commands are killed, doubled and interrupted while the service misbehaves and
 is restarted, and a quiet one, in which the command is run again until it is done. Then the service's books decide.
-``python benchmarks/faults.py --seed 123`` carries out one schedule and shows it.
+``make faults`` carries out a thousand of them, ``make faults SEED=123`` one, and shows it.
 """
 
 import json
@@ -20,7 +20,7 @@ from crash_points import CRASH_POINTS, RESUMING_POINTS
 from direct_campaign import Command
 from fault_rules import rules, switches
 from fault_service import FaultyService
-from paid_once import Campaign, Result
+from paid_once import Campaign, Result, Tally
 from real_campaign import RealCommand, Started
 from simulator_support import KEY
 
@@ -99,6 +99,14 @@ def _run(draw: random.Random) -> Run:
     return Run()
 
 
+class ScheduleFailed(AssertionError):
+    """An invariant did not hold; ``tally`` is what had been counted until then."""
+
+    def __init__(self, message: str, tally: Tally) -> None:
+        super().__init__(message)
+        self.tally = tally
+
+
 class Stage:
     """Where a schedule is carried out: a folder with a campaign, a service, and what the commands said.
 
@@ -112,6 +120,7 @@ class Stage:
         self.log = folder / "log.txt"
         self.csv = _campaign(self.workplace, schedule.shape)
         self._through_prefect = prefect_api is not None
+        self.tally = Tally()
 
     def carry_out(self, undisturbed: Callable[[str], Result]) -> None:
         """Raises AssertionError where an invariant does not hold."""
@@ -124,7 +133,10 @@ class Stage:
             self._start_service(())
             status = self._until_done()
             self._wait_for_refunds()
-            self._check(status, undisturbed(self.schedule.shape))
+            campaign = Campaign(self.workplace.folder, self.service.books)
+            held = status == 5 and not self.schedule.history_tells
+            self.tally += campaign.tally(undisturbed(self.schedule.shape), held=held)
+            self._check(campaign, status, undisturbed(self.schedule.shape))
 
     def quiet_result(self) -> Result:
         """What a run without any trouble comes to."""
@@ -149,7 +161,7 @@ class Stage:
             if self._through_prefect or name.startswith(("WAVESPEED_", "CAMPAIGN_"))
         }
         environment |= {
-            "CAMPAIGN_POLL_SECONDS": "0.02",
+            "CAMPAIGN_POLL_SECONDS": "0.05",
             # Longer than a busy machine lets an answer wait: only what the schedule says is lost.
             "CAMPAIGN_REQUEST_SECONDS": "2",
             "CAMPAIGN_QUIET_SECONDS": "0.3",
@@ -182,10 +194,12 @@ class Stage:
         for moment, happens in sorted(events, key=lambda event: event[0]):
             time.sleep(max(0.0, started + moment - time.monotonic()))
             happens()
-        for _, process in under_way:
-            _wait(process)
+        for run, process in under_way:
+            killed = _wait(process) == -signal.SIGKILL
+            self.tally += Tally(kills=int(killed), interrupts=int(run.interrupted_after is not None))
 
     def _restart(self) -> None:
+        self.tally += Tally(restarts=1)
         self.service.stop()
         self._start_service(self.schedule.rules)
 
@@ -214,8 +228,7 @@ class Stage:
             time.sleep(0.01)
         raise AssertionError("the service did not refund what failed")
 
-    def _check(self, status: int | None, undisturbed: Result) -> None:
-        campaign = Campaign(self.workplace.folder, self.service.books)
+    def _check(self, campaign: Campaign, status: int | None, undisturbed: Result) -> None:
         campaign.check_budgets()
         if status == 5 and not self.schedule.history_tells:
             campaign.check_nothing_twice(undisturbed)
@@ -227,17 +240,18 @@ class Stage:
 
 def carry_out(
     seed: int, folder: Path, undisturbed: Callable[[str], Result], prefect_api: str | None = None
-) -> None:
+) -> Tally:
     """Carries out one schedule; what fails says which, and how to see it again."""
     schedule = schedule_of(seed)
     stage = Stage(folder, schedule, prefect_api)
     try:
         stage.carry_out(undisturbed)
     except Exception as error:
-        raise AssertionError(
-            f"seed {seed}: {error}\nto see it again: python benchmarks/faults.py --seed {seed}\n"
-            f"{schedule}\n{stage.said}"
+        raise ScheduleFailed(
+            f"seed {seed}: {error}\nto see it again: make faults SEED={seed}\n{schedule}\n{stage.said}",
+            stage.tally,
         ) from error
+    return stage.tally
 
 
 def undisturbed_results(folder_of: Callable[[str], Path]) -> Callable[[str], Result]:

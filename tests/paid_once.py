@@ -3,16 +3,18 @@
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 from campaign_support import charged_millionths
 
 from blocks.ledger import AttemptRow, AttemptState, Ledger
 from simulator.books import Books
+from simulator.records import Call
 from tasks.record import RunRecord
 
 CLOSED = {AttemptState.STORED, AttemptState.FAILED, AttemptState.WITHDRAWN}
+_LOSING = ("lose_reply", "no_id")
 Piece = tuple[str, str]  # model and prompt; where two pieces share both, their inputs make the difference
 
 
@@ -26,6 +28,46 @@ class Result:
     made: Mapping[Piece, int]
     charged: Mapping[Piece, int]
     assets: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What befell a schedule, and what came of it by the service's books; tallies add up.
+
+    ``duplicates`` are completed predictions beyond an undisturbed run's, ``orphans`` predictions that the
+    ledger does not know and that nobody is asked about, ``lost`` assets that an undisturbed run has and this one lacks,
+    ``over_budget`` runs charged more than their cap. ``held`` counts schedules that ended with a question to a person.
+    """
+
+    schedules: int = 0
+    kills: int = 0
+    interrupts: int = 0
+    lost_replies: int = 0
+    other_faults: int = 0
+    restarts: int = 0
+    accepted: int = 0
+    held: int = 0
+    duplicates: int = 0
+    orphans: int = 0
+    lost: int = 0
+    over_budget: int = 0
+
+    def __add__(self, other: "Tally") -> "Tally":
+        return Tally(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
+
+
+def lost_replies(books: Books) -> int:
+    """How often a request was accepted, and its answer did not say so."""
+    return sum(1 for call in books.calls() if call.prediction_id and _loses_reply(call))
+
+
+def other_faults(books: Books) -> int:
+    """How many calls met any other fault."""
+    return sum(1 for call in books.calls() if call.fault and not (call.prediction_id and _loses_reply(call)))
+
+
+def _loses_reply(call: Call) -> bool:
+    return call.method == "POST" and any(form in (call.fault or "") for form in _LOSING)
 
 
 class Campaign:
@@ -110,8 +152,30 @@ class Campaign:
         for place, sha256 in found.assets.items():
             assert undisturbed.assets[place] == sha256, f"{place} is another piece's"
 
+    def tally(self, undisturbed: Result, *, held: bool) -> Tally:
+        """The invariants as counts; where a person has to look, what is not there yet is not lost."""
+        found = self.result()
+        known = {attempt.prediction_id for attempt in self.attempts}
+        orphans = sum(1 for prediction in self.books.predictions() if prediction.id not in known)
+        return Tally(
+            schedules=1,
+            lost_replies=lost_replies(self.books),
+            other_faults=other_faults(self.books),
+            accepted=len(self.books.predictions()),
+            held=int(held),
+            duplicates=sum(max(0, count - undisturbed.made[piece]) for piece, count in found.made.items()),
+            orphans=0 if held else orphans,
+            lost=0
+            if held
+            else sum(found.assets.get(place) != sha for place, sha in undisturbed.assets.items()),
+            over_budget=len(self.over_budget()),
+        )
+
     def check_budgets(self) -> None:
-        """By the service's books, no run was charged more than its cap."""
+        assert not self.over_budget(), f"{self.over_budget()} went over their budgets"
+
+    def over_budget(self) -> list[str]:
+        """The runs that were charged more than their cap, by the service's books."""
         net: dict[str, int] = defaultdict(int)
         for charge in self.books.charges():
             if charge.prediction_id is not None:
@@ -119,5 +183,4 @@ class Campaign:
         by_run: Counter[str] = Counter()
         for attempt in self.attempts:
             by_run[attempt.run_id] += net.get(attempt.prediction_id or "", 0)
-        for run in self.runs:
-            assert run.budget is None or by_run[run.id] <= run.budget, f"{run.id} went over its budget"
+        return [run.id for run in self.runs if run.budget is not None and by_run[run.id] > run.budget]

@@ -1,17 +1,15 @@
 """The real command in a process of its own, to be started, awaited and killed like a forked run."""
 
-import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+import crashing_command
 from campaign_support import COMMAND
+from warm_commands import fork_command
 
 from blocks.money import dollars_text
-
-_CRASHING_COMMAND = str(Path(__file__).with_name("crashing_command.py"))
 
 
 class Started(Protocol):
@@ -45,42 +43,8 @@ class RealCommand:
         arguments = ["run", self.csv]
         if self.budget is not None:
             arguments += ["--budget", dollars_text(self.budget)]
-        command = [COMMAND, *arguments]
+        program = [COMMAND, *arguments]
         if self.crash is not None:
             name, nth = self.crash
-            command = [sys.executable, _CRASHING_COMMAND, name, str(nth), "--", *arguments]
-        with self.log.open("ab") as log:
-            process = subprocess.Popen(
-                command,
-                cwd=self.folder,
-                env=dict(self.environment),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
-        return _StartedCommand(process)
-
-
-class _StartedCommand:
-    def __init__(self, process: "subprocess.Popen[bytes]") -> None:
-        self._process = process
-
-    @property
-    def pid(self) -> int | None:
-        return self._process.pid
-
-    @property
-    def exitcode(self) -> int | None:
-        return self._process.poll()
-
-    def is_alive(self) -> bool:
-        return self._process.poll() is None
-
-    def kill(self) -> None:
-        self._process.kill()
-
-    def join(self, timeout: float | None = None) -> None:
-        try:
-            self._process.wait(timeout)
-        except subprocess.TimeoutExpired:
-            return  # whoever asks for the exit code learns that there is none
+            program = [crashing_command.__file__, name, str(nth), "--", *arguments]
+        return fork_command(program, self.folder, self.environment, self.log, self.log)

@@ -19,7 +19,9 @@ MAY_IMPORT = {
 SERVES_THE_SIMULATOR = "flows.commands.simulate"
 PREFECT_ONLY_IN = {
     "blocks.prefect_blocks",
+    "flows.artifacts",
     "flows.campaign",
+    "flows.notifications",
     "flows.prefect_server",
     "tasks.stages",
 }

@@ -56,6 +56,20 @@ def test_a_problem_is_on_the_line_where_its_row_starts(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01" + bytes(range(256)) * 40, "JPEG"),
+        (b"\x00\x9f\n,\x00" * 500, "a file of an unknown kind"),
+    ],
+)
+def test_what_is_no_text_is_one_sentence(tmp_path: Path, content: bytes, kind: str) -> None:
+    [said] = _problems(tmp_path, content)
+    assert said.startswith("1: file: is not text, but ")
+    assert kind in said
+    assert said.endswith("; give the campaign's CSV file")
+
+
 def test_another_encoding_is_one_problem_and_the_rest_is_still_checked(tmp_path: Path) -> None:
     found = _problems(tmp_path, HEADER.encode() + b"a,caf\xe9,a.png\nb,na\xefve,\n")
     assert len(found) == 2

@@ -24,6 +24,7 @@ from simulator_support import clip, picture
 
 from blocks.errors import (
     CampaignError,
+    CollectingFailed,
     InputNotFetched,
     Moderated,
     PredictionFailed,
@@ -37,7 +38,7 @@ from blocks.ledger import AttemptRow, AttemptState
 from blocks.remote import RemoteFiles
 from blocks.wavespeed import BillingEntry, Prediction
 from tasks import collecting
-from tasks.collecting import TRIES, CollectingFailed, await_end, collect
+from tasks.collecting import TRIES, await_end, collect
 from tasks.stopping import StopReason
 from tasks.stopwatch import Stopwatch
 from tasks.waiting_state import DeadlinePassed, Watched

@@ -108,7 +108,8 @@ def test_past_runs_are_listed_written_again_and_verified(workplace: Workplace) -
 
 def test_simulate_prints_its_address_and_serves_the_same_campaign(workplace: Workplace) -> None:
     campaign = workplace.campaign([{"brief": "a", "edit_prompt": "x", "edit_image": workplace.picture()}])
-    simulator = workplace.start("simulate", "--clock", "0.002", "--key", "some-key")
+    # It starts processes of its own, from nothing as it does.
+    simulator = workplace.start_cold("simulate", "--clock", "0.002", "--key", "some-key")
     try:
         assert simulator.stdout is not None
         url = simulator.stdout.readline().strip()

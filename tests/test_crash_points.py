@@ -42,7 +42,7 @@ class Scene:
         self.service = FaultyService(folder / "service").start(TROUBLES[trouble])
         self.workplace.use_service(self.service.url, KEY)
         self.workplace.environment |= {
-            "CAMPAIGN_POLL_SECONDS": "0.02",
+            "CAMPAIGN_POLL_SECONDS": "0.05",
             "CAMPAIGN_REQUEST_SECONDS": "1.5",
             "CAMPAIGN_QUIET_SECONDS": "0.5",
         }

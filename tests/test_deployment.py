@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from campaign_support import Workplace, charged_millionths, wait_until
 
 from flows.service_keeper import answers, free_port
 
+DUE_SECONDS = 15
 ROOT = Path(__file__).parents[1]
 PREFECT = str(Path(sys.executable).with_name("prefect"))
 
@@ -71,7 +73,8 @@ class Server:
 
     def ask(self, method: str, path: str, **arguments: Any) -> Any:
         with httpx.Client(trust_env=False, timeout=30) as http:
-            return http.request(method, f"{self.url}/api{path}", **arguments).raise_for_status().json()
+            answer = http.request(method, f"{self.url}/api{path}", **arguments).raise_for_status()
+        return answer.json() if answer.content else None
 
     def flow_runs(self, deployment_id: str) -> list[dict[str, Any]]:
         body = {"flow_runs": {"deployment_id": {"any_": [deployment_id]}}, "sort": "EXPECTED_START_TIME_ASC"}
@@ -94,7 +97,7 @@ def test_a_worker_runs_the_deployment_when_it_is_due(server: Server, tmp_path: P
     server.prefect("block", "register", "--module", "blocks.prefect_blocks")
     kinds = {kind["slug"] for kind in server.ask("POST", "/block_types/filter", json={})}
     assert {"wavespeed-account", "campaign-workspace"} <= kinds
-    server.prefect("work-pool", "create", "campaigns", "--type", "process")
+    server.ask("POST", "/work_pools/", json={"name": "campaigns", "type": "process"})
 
     server.prefect("deploy", "--name", "scheduled")
     as_written = server.ask("GET", "/deployments/name/campaign/scheduled")
@@ -103,11 +106,17 @@ def test_a_worker_runs_the_deployment_when_it_is_due(server: Server, tmp_path: P
     assert as_written["schedules"][0]["active"]
     assert as_written["parameters"]["csv"] == "data/campaign.csv"
 
-    # The same deployment, due within half a minute, of a smaller campaign.
-    server.prefect(
-        "deploy", "--name", "scheduled", "--interval", "25",
-        "--param", f"csv={place.folder / campaign}", "--param", f"out={tmp_path / 'out'}",
-    )  # fmt: skip
+    # The same deployment, due in a moment and then not for an hour, of a smaller campaign.
+    due = datetime.now(UTC) + timedelta(seconds=DUE_SECONDS)
+    server.ask(
+        "PATCH",
+        f"/deployments/{as_written['id']}",
+        json={
+            "schedules": [{"schedule": {"interval": 3600, "anchor_date": due.isoformat()}, "active": True}],
+            "parameters": as_written["parameters"]
+            | {"csv": str(place.folder / campaign), "out": str(tmp_path / "out")},
+        },
+    )
     deployment = server.ask("GET", "/deployments/name/campaign/scheduled")
     with server.running("worker", "start", "--pool", "campaigns", "--type", "process"):
         wait_until(

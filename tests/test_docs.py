@@ -16,7 +16,9 @@ from flows.campaign import campaign
 from flows.command_line import app
 from tasks.endings import PRECEDENCE, ExitStatus
 from tasks.manifest import manifest
+from tasks.page import PageContext
 from tasks.run_folder import write_run_folder
+from tasks.thumbnails import Thumbnails
 
 DOCS = ROOT / "docs"
 README = ROOT / "README.md"
@@ -65,7 +67,8 @@ def test_the_readme_lists_every_exit_status_and_their_order() -> None:
 def test_the_readme_and_the_tables_page_list_every_file_of_a_run(tmp_path: Path) -> None:
     assets = Assets()
     record = every_outcome(tmp_path, assets)
-    write_run_folder(record, tmp_path / "run", place_asset=assets.place)
+    page = PageContext(thumbnails=Thumbnails(tmp_path / "thumbnails"))
+    write_run_folder(record, tmp_path / "run", place_asset=assets.place, page=page)
     written = {path.name for path in (tmp_path / "run").iterdir()}
     short = {name for names in table(README, "file").names for name in names.split(", ")}
     assert {name.split("/")[0] for name in short} == written

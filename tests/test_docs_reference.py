@@ -28,7 +28,7 @@ from blocks.prefect_blocks import CampaignWorkspace, WaveSpeedAccount
 from blocks.settings import Settings, load_settings
 from simulator.faults import Faults, Matching, Rule, Switches
 from simulator.settings import LEVELS
-from tasks.brief_rows import COLUMNS
+from tasks.brief_columns import COLUMNS
 from tasks.briefs import parse_campaign
 from tasks.campaign_file import RESULT_COLUMNS
 from tasks.input_files import MOST_REMOTE_BYTES, REMOTE_SECONDS
@@ -36,7 +36,7 @@ from tasks.inputs import read_and_check
 from tasks.models import LONGEST_PROMPT, REQUESTS
 from tasks.reconciliation import Verdict
 from tasks.record import Outcome
-from tasks.stages import RETRIES
+from tasks.retry_by_cause import MOST_TRIES
 from tasks.tables import COST_SUMMARY_COLUMNS, COST_TYPES, LATENCY_SUMMARY_COLUMNS, LATENCY_TYPES
 
 DOCS = ROOT / "docs"
@@ -183,7 +183,7 @@ def test_every_state_of_an_attempt_and_its_ways_out_are_described() -> None:
     }
     diagram = code_blocks(DOCS / "paying-once.md")[0].text
     assert all(state.value in diagram for state in AttemptState)
-    assert {1: "once", 2: "twice", 3: "up to three times"}[RETRIES] in prose(DOCS / "paying-once.md")
+    assert {1: "once", 2: "twice", 3: "up to three times"}[MOST_TRIES] in prose(DOCS / "paying-once.md")
 
 
 def test_every_verdict_of_a_reconciliation_is_described() -> None:

@@ -18,7 +18,7 @@ FAILED = (Outcome.FAILED, ExitStatus.FAILED)
 ENDINGS = [
     (errors.AccountRefused("no credit"), None, HELD_ACCOUNT),
     (errors.BudgetRefused("--frozen"), None, HELD_BUDGET),
-    (CapReached(cap=1, charged=1, reserved=0, wanted=1, per_day=False), None, HELD_BUDGET),
+    (CapReached(cap=1, charged=1, reserved=0, wanted=1), None, HELD_BUDGET),
     (errors.NeedsPerson("look"), None, (Outcome.HELD, ExitStatus.PERSON)),
     (errors.Stopped("stopped"), None, HELD_INTERRUPTED),
     (errors.Stopped("stopped"), StopReason.INTERRUPTED, HELD_INTERRUPTED),

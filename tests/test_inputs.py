@@ -137,7 +137,7 @@ async def test_a_file_that_is_not_there_gets_a_suggestion(tmp_path: Path) -> Non
     (tmp_path / "folder").mkdir()
     found = await _problems(_csv(tmp_path, _edit("shoe.png"), _edit("no/such.png"), _edit("folder")))
     assert found == [
-        "2: edit_image: “shoe.png” is not there; did you mean “Shoe.PNG”?; paths are relative to the CSV",
+        "2: edit_image: “shoe.png” is not there (did you mean “Shoe.PNG”?); paths are relative to the CSV",
         "3: edit_image: “no/such.png” is not there; paths are relative to the CSV",
         "4: edit_image: “folder” is a folder; name a file in it",
     ]

@@ -1,12 +1,13 @@
 """The cap holds at every instant, at any concurrency, and what it refuses changes nothing."""
 
+import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from ledger_support import HandClock, Worker, asset_named, work_named
+from ledger_support import HandClock, Worker, asset_named, python, work_named
 
 from blocks.ledger import AttemptState, CapReached, IllegalTransition, LeaseLost, Ledger, RunMoney
 
@@ -179,3 +180,85 @@ def test_many_at_once_never_pass_the_cap(ledger: Ledger, prices: list[int], cap:
     assert total <= cap
     if sum(prices) <= cap:
         assert all(made)
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 20, 100, 500])
+def test_the_cap_holds_however_many_reserve_at_the_same_moment(ledger: Ledger, at_once: int) -> None:
+    prices = [number % 7 + 1 for number in range(at_once)]
+    cap = sum(prices) * 2 // 3
+    worker = Worker.of(ledger, budget=cap)
+    works = [work_named(f"{worker.run_id} {number}") for number in range(at_once)]
+    for work in works:
+        worker.claim(work)
+    # PostgreSQL takes 100 connections unless told otherwise; the others wait for their turn.
+    threads = at_once if ledger._database.is_sqlite else min(at_once, 80)
+    together = threading.Barrier(threads)
+    waiting = iter(range(threads))
+
+    def reserve(number: int) -> tuple[bool, int]:
+        if next(waiting, None) is not None:
+            together.wait()
+        try:
+            worker.reserve(works[number], worst_case=prices[number])
+        except CapReached as refused:
+            return False, refused.charged + refused.reserved
+        money = ledger.run_money(worker.run_id)
+        return True, money.charged + money.reserved
+
+    with ThreadPoolExecutor(threads) as pool:
+        answers = list(pool.map(reserve, range(at_once)))
+
+    assert max(seen for _, seen in answers) <= cap
+    reserved = sum(price for price, (made, _) in zip(prices, answers, strict=True) if made)
+    assert ledger.run_money(worker.run_id) == RunMoney(charged=0, reserved=reserved)
+    # Nothing was refused that had room, whoever came first.
+    refused = [price for price, (made, _) in zip(prices, answers, strict=True) if not made]
+    assert reserved <= cap < reserved + min(refused)
+
+
+RESERVE = """
+import json
+from blocks.ledger import CapReached, Ledger
+from ledger_support import Worker, work_named
+ledger = Ledger.open(sys.argv[1])
+worker = Worker(ledger, run_id=sys.argv[2], owner=ledger.register_owner())
+works = [work_named(f"{worker.owner} {number}") for number in range(40)]
+for work in works:
+    worker.claim(work)
+print("ready", flush=True)
+sys.stdin.readline()
+seen, made = [], 0
+for number, work in enumerate(works):
+    try:
+        worker.reserve(work, worst_case=number % 5 + 1)
+        made += number % 5 + 1
+    except CapReached:
+        pass
+    money = ledger.run_money(worker.run_id)
+    seen.append(money.charged + money.reserved)
+print(json.dumps([made, max(seen)]), flush=True)
+"""
+
+
+def test_two_processes_share_a_cap(ledger_url: str) -> None:
+    cap = 137
+    with Ledger.open(ledger_url) as ledger:
+        run_id = Worker.of(ledger, budget=cap).run_id
+        processes = [python(RESERVE, ledger_url, run_id) for _ in range(2)]
+        for process in processes:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n", process.communicate()
+        for process in processes:
+            assert process.stdin is not None
+            process.stdin.write("\n")
+            process.stdin.flush()
+        answers = [json.loads(process.communicate(timeout=60)[0]) for process in processes]
+
+        assert max(seen for _, seen in answers) <= cap
+        assert all(made for made, _ in answers), (
+            "only one of them got anything: they did not run at the same time"
+        )
+        # Both refused in the end even what costs 1, or else 2 to 5 at the tail.
+        total = sum(made for made, _ in answers)
+        assert cap - 5 < total <= cap
+        assert ledger.run_money(run_id) == RunMoney(charged=0, reserved=total)

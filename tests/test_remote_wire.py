@@ -1,6 +1,7 @@
 """Fetching over real sockets: truncation, resets, files without end, certificates."""
 
 import asyncio
+import gzip
 import ssl
 import time
 from datetime import UTC, datetime, timedelta
@@ -57,6 +58,20 @@ async def endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
     while True:
         writer.write(b"4000\r\n" + b"x" * 0x4000 + b"\r\n")
         await writer.drain()
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+async def test_a_packed_body_counts_as_what_it_unpacks_to(layers: int, tmp_path: Path) -> None:
+    body = bytes(5_000_000)
+    for _ in range(layers):
+        body = gzip.compress(body)
+    assert len(body) < 10_000
+    encoding = f"Content-Encoding: {', '.join(['gzip'] * layers)}\r\n"
+    reason = "larger than the 200,000 bytes" if layers == 1 else "packed in a way that is not read"
+    async with raw_server(answering(http(body, headers=encoding))) as base_url:
+        with pytest.raises(FetchRefused, match=reason):
+            await fetch_raw(base_url, tmp_path / "a.png", max_bytes=200_000)
+    assert not files_in(tmp_path)
 
 
 async def trickle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

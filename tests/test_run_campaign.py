@@ -12,6 +12,8 @@ from PIL import Image
 from pyarrow import parquet
 from simulator_support import KEY, Simulator, simulator_thread
 
+from tasks.verification import verify_run_folder
+
 ALL_STAGES = {
     "edit_prompt": "golden hour light",
     "compose_prompt": "@Image1 and @Image2 on marble",
@@ -56,7 +58,8 @@ def test_real_media_go_through_all_three_stages(workplace: Workplace) -> None:
         ]
     )
 
-    finished = workplace.run("run", campaign, "--json")
+    # One whole run as its users start it, from nothing.
+    finished = workplace.run_cold("run", campaign, "--json")
 
     assert finished.status == 0, finished
     document = finished.document
@@ -85,13 +88,26 @@ def test_real_media_go_through_all_three_stages(workplace: Workplace) -> None:
         "cost.csv",
         "cost.parquet",
         "cost_summary.csv",
+        "export",
+        "focus.csv",
         "latency.csv",
         "latency.parquet",
         "latency_summary.csv",
         "manifest.json",
+        "page",
         "report.html",
         "results.csv",
+        "tables.xlsx",
     }
+    # JPEG, WebP and MP4 as they really come take a mark, and everything is what the manifest says.
+    marked = {path.relative_to(out / "export") for path in (out / "export").rglob("*.*")}
+    assert marked == {path.relative_to(out / "assets") for path in (out / "assets").rglob("*.*")}
+    source_type = b"http://cv.iptc.org/newscodes/digitalsourcetype/"
+    assert all(source_type in (out / "export" / path).read_bytes() for path in marked)
+    found = verify_run_folder(out)
+    assert (found.problems, found.notes) == ([], [])
+    index = (out.parent / "index.html").read_text("utf-8")
+    assert f'href="{out.name}/report.html"' in index
 
 
 def test_a_second_run_sends_no_post_for_a_model_and_charges_nothing(
@@ -122,6 +138,13 @@ def test_a_second_run_sends_no_post_for_a_model_and_charges_nothing(
     assert second.document["stages"] == {"generated": 0, "cached": 3, "resumed": 0, "failed": 0, "held": 0}
     out = workplace.out(second.document["run"])
     assert {row["outcome"] for row in rows_of(out / "cost.csv")} == {"cached"}
+    # The marked copies of a repeated run are the same, byte for byte.
+    copies = [
+        {path.name: path.read_bytes() for path in (workplace.out(name) / "export" / "a").iterdir()}
+        for name in (first.document["run"], second.document["run"])
+    ]
+    assert copies[0] == copies[1]
+    assert len(copies[0]) == 3
     first_assets = workplace.out(first.document["run"]) / "assets/a"
     for asset in (out / "assets/a").iterdir():
         assert asset.read_bytes() == (first_assets / asset.name).read_bytes()

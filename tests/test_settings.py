@@ -14,6 +14,7 @@ from blocks.settings import REAL_SERVICE, Settings, load_settings, point_prefect
 FIELDS: dict[str, tuple[str, str, str, str, str, Any]] = {
     # field: variable, as a flag, in the environment, in .env, in a block, default
     "api_key": ("WAVESPEED_API_KEY", "flag", "environment", "file", "block", None),
+    "budget_per_day": ("CAMPAIGN_BUDGET_PER_DAY", "1.5", "2.5", "3.5", "4.5", None),
     "base_url": (
         "WAVESPEED_BASE_URL",
         "https://flag.example",
@@ -34,6 +35,9 @@ FIELDS: dict[str, tuple[str, str, str, str, str, Any]] = {
     "patience_seconds": ("CAMPAIGN_PATIENCE_SECONDS", "1", "2", "3", "4", 900),
     "simulator_clock": ("CAMPAIGN_SIMULATOR_CLOCK", "1", "2", "3", "4", 0.02),
     "allow_private_inputs": ("CAMPAIGN_ALLOW_PRIVATE_INPUTS", "true", "false", "true", "false", False),
+    "marked_copies": ("CAMPAIGN_MARKED_COPIES", "false", "true", "false", "true", True),
+    "notify": ("CAMPAIGN_NOTIFY", "slack/a", "slack/b", "slack/c,mail/d", "slack/e", None),
+    "notify_on": ("CAMPAIGN_NOTIFY_ON", "failure", "hold", "failure,hold", "end,hold", "end"),
 }
 
 

@@ -358,7 +358,7 @@ async def test_a_cancelled_task_still_learns_its_prediction_s_id(desk: Desk) -> 
     arrived, answer = asyncio.Event(), asyncio.Event()
     plain = desk.account.submit
 
-    async def slow(model_id: str, body: dict[str, object]) -> object:
+    async def slow(model_id: str, body: dict[str, object], **_: object) -> object:
         arrived.set()
         await answer.wait()
         return await plain(model_id, body)

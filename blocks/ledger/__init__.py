@@ -1,10 +1,13 @@
 """The ledger of generations, attempts, runs and money (SQLite, or PostgreSQL where several machines work)."""
 
+from blocks.ledger.forgetting import KeptResult
+from blocks.ledger.learnt import StepSeconds
 from blocks.ledger.ledger import AsyncLedger, Ledger
 from blocks.ledger.owners import HEARTBEAT_SECONDS, LEASE_SECONDS
 from blocks.ledger.records import (
     Adopt,
     AlreadyStored,
+    AnotherUnderWay,
     AttemptRow,
     AttemptState,
     Busy,
@@ -34,6 +37,7 @@ __all__ = [
     "LEASE_SECONDS",
     "Adopt",
     "AlreadyStored",
+    "AnotherUnderWay",
     "AsyncLedger",
     "AttemptRow",
     "AttemptState",
@@ -46,12 +50,14 @@ __all__ = [
     "HeldForPerson",
     "Hold",
     "IllegalTransition",
+    "KeptResult",
     "LeaseLost",
     "Ledger",
     "RunMoney",
     "RunRow",
     "SendAgain",
     "Settlement",
+    "StepSeconds",
     "StoredAsset",
     "StoredGeneration",
     "Upload",

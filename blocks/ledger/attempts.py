@@ -12,9 +12,10 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from blocks.errors import NeedsPerson
-from blocks.ledger.budget import check_run
+from blocks.ledger.alone import require_alone
+from blocks.ledger.budget import check_day, check_run
 from blocks.ledger.owners import NO_LEASE
-from blocks.ledger.part import Part, attempt_from, lease_lost, plain, update_attempt
+from blocks.ledger.part import Part, attempt_from, day_start, lease_lost, plain, update_attempt
 from blocks.ledger.records import AttemptRow, AttemptState, IllegalTransition, Settlement, StoredAsset
 from blocks.ledger.tables import assets as assets_table
 from blocks.ledger.tables import attempts, generation_assets, generations, owners
@@ -81,19 +82,28 @@ class Attempts(Part):
         request_timeout_s: float,
         queue_s: float | None = None,
         upload_s: float | None = None,
+        day_cap: int | None = None,
+        alone: bool = False,
     ) -> AttemptRow:
         """Step ``reserved → intent``: right before the POST of ``body``, which is to follow at once.
 
-        The last door before the money: raises CapReached where the run has come to be over its budget since
-        (by what it resumed, or was charged), and LeaseLost where the work is another's.
+        The last door before the money: raises CapReached where the run, or the day, has come to be over its budget
+        since (by what it resumed, or was charged), LeaseLost where the work is another's, and, if it is to be
+        ``alone``, AnotherUnderWay where another request of the model is under way, or its fate is being looked for.
         """
         with self._database.write() as connection:
             generation, attempt = self._locked_attempt(connection, attempt_id)
             token = self._require_lease(generation)
             self._require_mine(attempt, by_sender=False)
             check_step(attempt, AttemptState.INTENT)
-            check_run(connection, attempt.run_id, wanted=0)
             now = self._database.now(connection)
+            if alone:
+                require_alone(self._database, connection, attempt, now)
+            # What was reserved on another day is spent today.
+            overnight = attempt.reserved_at < day_start(now)
+            wanted = attempt.reserved if overnight else 0
+            check_day(self._database, connection, attempt.service, day_cap, wanted, now)
+            check_run(connection, attempt.run_id, 0, now)
             # Whoever looks from now on finds the lease alive while the request is under way.
             connection.execute(
                 sa.update(owners).where(owners.c.id == generation.lease_owner).values(heartbeat_at=now)
@@ -101,6 +111,7 @@ class Attempts(Part):
             values = {
                 "state": AttemptState.INTENT,
                 "intent_at": now,
+                "reserved_at": now if overnight else attempt.reserved_at,
                 "intent_lease": token,
                 "error": None,
                 "body": dict(body),
@@ -110,6 +121,18 @@ class Attempts(Part):
                 "upload_s": upload_s,
             }
             return update_attempt(connection, attempt_id, values)
+
+    def may_send(self, attempt_id: int) -> bool:
+        """Look whether an intent is still this process's to carry out: nobody has taken the work over."""
+        with self._database.read() as connection:
+            row = connection.execute(
+                sa.select(attempts.c.generation_key, attempts.c.state, attempts.c.intent_lease)
+                .add_columns(generations.c.lease_token)
+                .join(generations, attempts.c.generation_key == generations.c.key)
+                .where(attempts.c.id == attempt_id)
+            ).one()
+        token = self._token(row.generation_key)
+        return bool(row.state == AttemptState.INTENT and token == row.intent_lease == row.lease_token)
 
     def submitted(
         self,

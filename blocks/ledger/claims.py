@@ -36,12 +36,17 @@ class Claims(Part):
     def find_stored(self, keys: Iterable[str]) -> dict[str, StoredGeneration]:
         """Find what is paid for and kept, by key. Whether the files still exist, the asset store knows."""
         with self._database.read() as connection:
-            return _find_stored(connection, keys)
+            return stored_generations(connection, keys)
 
     def find_held(self, keys: Iterable[str]) -> dict[str, AttemptRow]:
         """Find the attempts that wait for a person, by key."""
         with self._database.read() as connection:
             return _find_attempts(connection, keys, (AttemptState.HELD,))
+
+    def find_begun(self, keys: Iterable[str]) -> dict[str, AttemptRow]:
+        """Find the attempts whose prediction the service has taken on, by key: they are not sent again."""
+        with self._database.read() as connection:
+            return _find_attempts(connection, keys, (AttemptState.SUBMITTED, AttemptState.COMPLETED))
 
     def claim(self, work: GenerationWork, *, owner: str, run_id: str) -> Claim:
         """Take the lease on a piece of work, where nobody alive has it and there is something to do.
@@ -119,7 +124,7 @@ class Claims(Part):
         ).one_or_none()
         now = self._database.now(connection)
         if row is not None and row.state == "stored":
-            return AlreadyStored(_find_stored(connection, [key])[key])
+            return AlreadyStored(stored_generations(connection, [key])[key])
         if row is not None and (held := _find_attempts(connection, [key], (AttemptState.HELD,)).get(key)):
             return HeldForPerson(held)
         until = lease_end(row, now) if row is not None else None
@@ -167,7 +172,8 @@ def _find_attempts(
     return found
 
 
-def _find_stored(connection: sa.Connection, keys: Iterable[str]) -> dict[str, StoredGeneration]:
+def stored_generations(connection: sa.Connection, keys: Iterable[str]) -> dict[str, StoredGeneration]:
+    """What is paid for and kept of these keys, within a transaction of the caller's."""
     found: dict[str, StoredGeneration] = {}
     for chunk in chunks(keys):
         kept: dict[str, list[StoredAsset]] = {}

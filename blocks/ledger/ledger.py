@@ -12,6 +12,8 @@ from blocks.ledger.attempts import Attempts
 from blocks.ledger.budget import Budget
 from blocks.ledger.claims import Claims
 from blocks.ledger.database import Clock, Database, parse_url
+from blocks.ledger.forgetting import Forgetting
+from blocks.ledger.learnt import Learnt
 from blocks.ledger.owners import Owners
 from blocks.ledger.recovery import Recovery
 from blocks.ledger.runs import Runs
@@ -23,7 +25,7 @@ _Result = TypeVar("_Result")
 _BUSY_SECONDS = 30.0
 
 
-class Ledger(Owners, Claims, Budget, Attempts, Recovery, Runs, Uploads):
+class Ledger(Owners, Claims, Budget, Attempts, Recovery, Runs, Uploads, Learnt, Forgetting):
     """One process's view of the ledger; every method is one transaction, on disk when it returns.
 
     ```

@@ -38,23 +38,54 @@ class LeaseLost(CampaignError):
 class CapReached(BudgetRefused):
     """The cap does not cover the worst case. All amounts in millionths of a dollar.
 
-    While ``reserved`` is more than zero, waiting for work in flight to be settled may free some of it.
+    ``in_flight`` is what of ``reserved`` living processes work on: some of it may become free when that is settled.
+    ``until``: the next day's first moment, where the cap is a day's.
     """
 
-    def __init__(self, *, cap: int, charged: int, reserved: int, wanted: int, per_day: bool) -> None:
+    def __init__(
+        self,
+        *,
+        cap: int,
+        charged: int,
+        reserved: int,
+        wanted: int,
+        in_flight: int = 0,
+        until: datetime | None = None,
+    ) -> None:
         self.cap = cap
         self.charged = charged
         self.reserved = reserved
         self.wanted = wanted
-        self.per_day = per_day
-        period = "a day" if per_day else "of this run"
+        self.in_flight = in_flight
+        self.until = until
+        period = "of this run" if until is None else "a day"
+        since = "" if until is None else " since 00:00 UTC"
         lack = (
             f"leaves too little for ${dollars_text(wanted)} more" if wanted else "is more than that already"
         )
+        advice = "raise the cap, or wait until more is settled"
+        if until is not None:
+            advice = (
+                f"it goes on from {until:%Y-%m-%d %H:%M} UTC: run the same command again then, or raise "
+                "CAMPAIGN_BUDGET_PER_DAY"
+            )
         super().__init__(
             f"the cap {period} is ${dollars_text(cap)}: ${dollars_text(charged)} charged and "
-            f"${dollars_text(reserved)} reserved {lack}; raise the cap, or wait until more is settled"
+            f"${dollars_text(reserved)} reserved{since} {lack}; {advice}"
         )
+
+    @property
+    def per_day(self) -> bool:
+        return self.until is not None
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether what is in flight, should it turn out to cost nothing, would leave enough."""
+        return self.in_flight > 0 and self.charged + self.reserved - self.in_flight + self.wanted <= self.cap
+
+
+class AnotherUnderWay(CampaignError):
+    """Another request of this model is under way, or its fate is being looked for; ask again in a moment."""
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,17 @@ class Recovery(Part):
         with self._database.read() as connection:
             return set(ids) - _known(connection, service, ids)
 
+    def bodies_sent(self, service: str, ids: Collection[str]) -> dict[str, dict[str, Any]]:
+        """Read what was sent for those of the service's predictions that an attempt has, by prediction id."""
+        found: dict[str, dict[str, Any]] = {}
+        with self._database.read() as connection:
+            for chunk in chunks(ids):
+                query = sa.select(attempts.c.prediction_id, attempts.c.body).where(
+                    attempts.c.service == service, attempts.c.prediction_id.in_(chunk)
+                )
+                found |= {row.prediction_id: row.body for row in connection.execute(query) if row.body}
+        return found
+
     def decide(
         self, service: str, model: str, history_ids: Collection[str], decision: Decide
     ) -> list[AttemptRow]:

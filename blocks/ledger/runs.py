@@ -110,6 +110,19 @@ class Runs(Part):
                 ]
         return inherited
 
+    def has_unaccounted(self, keys: Iterable[str]) -> bool:
+        """Look whether a run that has not ended, a dead one most likely, settled attempts at this work."""
+        with self._database.read() as connection:
+            for chunk in chunks(keys):
+                query = sa.select(
+                    sa.exists()
+                    .where(attempts.c.settled_run_id == runs.c.id)
+                    .where(attempts.c.generation_key.in_(chunk), runs.c.ended_at.is_(None))
+                )
+                if connection.execute(query).scalar_one():
+                    return True
+        return False
+
     def runs(self) -> list[RunRow]:
         """List all runs, the newest first."""
         with self._database.read() as connection:
@@ -127,7 +140,7 @@ class Runs(Part):
             return _run(row)
         if run_id == "latest":
             raise InvalidInput("there is no run yet; start one with `campaign run CSV`")
-        raise InvalidInput(f"there is no run {run_id}; `campaign runs` lists those there are")
+        raise InvalidInput(f"there is no run {_visible(run_id)}; `campaign runs` lists those there are")
 
     def run_record(self, run_id: str) -> str | None:
         """Read the JSON that ``end_run`` was given; None while the run has not ended."""
@@ -137,6 +150,19 @@ class Runs(Part):
                 sa.select(runs.c.record).where(runs.c.id == run.id)
             ).scalar_one()
             return record
+
+    def records_with(self, text: str, *, most: int = 5) -> list[tuple[RunRow, str]]:
+        """Find the newest runs whose record has a text in it, such as an asset's sha256, and their records."""
+        query = (
+            sa.select(*_ROW, runs.c.record)
+            .where(runs.c.record.contains(text, autoescape=True))
+            .order_by(runs.c.started_at.desc(), runs.c.id.desc())
+            .limit(most)
+        )
+        with self._database.read() as connection:
+            rows = connection.execute(query).all()
+        found = [dict(row._mapping) for row in rows]  # noqa: SLF001 - SQLAlchemy's public name for it
+        return [(RunRow(**{k: v for k, v in row.items() if k != "record"}), row["record"]) for row in found]
 
     def usual_seconds(self, service: str, model: str) -> UsualSeconds | None:
         """Learn how long the model's last 200 predictions took; None where nothing is known yet."""
@@ -160,6 +186,11 @@ class Runs(Part):
             p50=_percentile(seconds, 50),
             p90=_percentile(seconds, 90),
         )
+
+
+def _visible(run_id: str) -> str:
+    """As somebody typed or pasted it, hidden and reordering characters spelt out."""
+    return "".join(c if c.isprintable() else f"[U+{ord(c):04X}]" for c in run_id[:200])
 
 
 def _percentile(ordered: list[float], percent: int) -> float:

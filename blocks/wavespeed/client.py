@@ -95,8 +95,18 @@ class WaveSpeedClient:
         """Requests by call: submit, result, history, upload_ticket, upload_put …, repeats counted."""
         return self._connection.requests_sent
 
-    async def submit(self, model_id: str, body: Mapping[str, Any]) -> Prediction:
+    async def submit(
+        self,
+        model_id: str,
+        body: Mapping[str, Any],
+        *,
+        seconds: float | None = None,
+        before_sending: Callable[[], Awaitable[None]] | None = None,
+    ) -> Prediction:
         """Ask for one prediction; the request is sent at most once.
+
+        ``seconds`` shortens the request timeout. ``before_sending`` is called at the last moment at which the request
+        can still be kept back, and does so by raising an error.
 
         Raises RateLimited, AccountRefused, RequestRefused, Moderated, InputNotFetched (certainly not
         created), Unreachable (certainly not sent), and OutcomeUnknown for everything else: it may exist and
@@ -104,7 +114,14 @@ class WaveSpeedClient:
         """
         connection = self._connection
         try:
-            answer = await connection.once("submit", "POST", quote(model_id, safe="/"), json=dict(body))
+            answer = await connection.once(
+                "submit",
+                "POST",
+                quote(model_id, safe="/"),
+                seconds=seconds,
+                before_sending=before_sending,
+                json=dict(body),
+            )
         except (httpx.RequestError, TimeoutError) as error:
             if nothing_was_sent(error):
                 raise unreachable(connection.host, error) from error
@@ -162,6 +179,10 @@ class WaveSpeedClient:
         if not isinstance(items, list):
             raise Unavailable("The service's history has an unknown shape. Try again later.")
         return [found for item in items if (found := self._prediction(item)) is not None]
+
+    async def newest(self, model: str, count: int = 20) -> list[Prediction]:
+        """Return the newest predictions of a model that the history shows, 100 at most."""
+        return await self.history(page_size=min(count, LARGEST_PAGE), model=model)
 
     async def history_since(self, created_after: datetime, model: str | None = None) -> list[Prediction]:
         """Return every prediction created at or after the moment, newest first, each once; of one model if

@@ -22,6 +22,17 @@ class ClockSkew:
         """Zero where the clocks may agree, since most clocks are set; else the middle of the interval."""
         return 0.0 if self.low <= 0 <= self.high else (self.low + self.high) / 2
 
+    def seen_from(self, now: datetime, *, asked: datetime, told: datetime) -> "ClockSkew":
+        """The service's clock less another machine's, such as the ledger's, which said ``now``.
+
+        ``asked`` and ``told`` are this machine's moments just before and just after that one was asked.
+        """
+        return ClockSkew(
+            low=self.low + (asked - now).total_seconds(),
+            high=self.high + (told - now).total_seconds(),
+            known=self.known,
+        )
+
 
 class SkewObserver:
     """Keeps what the last answers allow."""

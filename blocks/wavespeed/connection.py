@@ -110,13 +110,23 @@ class Connection:
         return self._key.get_secret_value()
 
     async def once(
-        self, call: str, method: str, path: str, *, seconds: float | None = None, **content: Any
+        self,
+        call: str,
+        method: str,
+        path: str,
+        *,
+        seconds: float | None = None,
+        before_sending: Callable[[], Awaitable[None]] | None = None,
+        **content: Any,
     ) -> Answer:
         """One exchange, sent at most once and over within the request timeout (or ``seconds``).
 
-        Raises httpx.RequestError or TimeoutError where no whole answer came.
+        ``before_sending`` is called when the connection stands and not a byte of the request has left; what it raises
+        keeps the request from being sent. Raises httpx.RequestError or TimeoutError where no whole answer came.
         """
         self.requests_sent[call] += 1
+        if before_sending is not None:
+            content["extensions"] = {"trace": _calling(before_sending)}
         request = self._http.build_request(
             method,
             f"{self.base_url}/api/v3/{path}",
@@ -203,6 +213,16 @@ def backoff_seconds(
     """Return the seconds before the next try: full jitter, on top of what the service asked for."""
     jittered = min(_FIRST_BACKOFF_SECONDS * 2.0 ** (tries - 1), _LONGEST_BACKOFF_SECONDS) * draw()
     return jittered if retry_after is None else retry_after + min(jittered, 1.0)
+
+
+def _calling(before_sending: Callable[[], Awaitable[None]]) -> Callable[[str, Any], Awaitable[None]]:
+    """A listener to the steps of an exchange, by which httpx's transport tells of each before it takes it."""
+
+    async def listen(step: str, _details: Any) -> None:
+        if step.endswith("send_request_headers.started"):
+            await before_sending()
+
+    return listen
 
 
 async def _read(response: httpx.Response) -> bytes:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -16,6 +15,7 @@ from blocks.money import dollars_text
 from blocks.settings import load_settings
 from flows.preparation import block_values
 from flows.talk import print_json, say
+from flows.terminal import terminal
 from tasks.exports import visible
 from tasks.forgetting import Candidate, Choice, candidates, forget, total_bytes
 from tasks.models import Stage
@@ -102,7 +102,7 @@ def _show(chosen: Sequence[Candidate], freed: int, *, done: bool) -> None:
         used = ", ".join(dict.fromkeys(f"{place.campaign}: {place.brief}" for place in candidate.places))
         cells = (made.key[:12], made.stage, made.stored_by_run, used, dollars_text(candidate.result.charged))
         table.add_row(*(Text(visible(cell)) for cell in cells))
-    Console(highlight=False).print(table)
+    terminal().print(table)
     for candidate in chosen:
         if candidate.hindrance is not None:
             say(f"{candidate.result.generation.key[:12]} is kept: {candidate.hindrance}")

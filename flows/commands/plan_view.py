@@ -7,15 +7,12 @@ from rich.table import Table
 from rich.text import Text
 
 from blocks.money import dollars_text
+from flows.terminal import fits, terminal
 from tasks.exports import duration_text, visible
 from tasks.plan import Plan, PlannedStage
 from tasks.plan_duration import Duration
 from tasks.plan_quote import Quotes
 
-# Below so many columns a table would fold every cell; then each stage has two plain lines.
-_NARROW = 72
-# A pipe has no width: whoever reads it wants one line a stage.
-_PIPE = 10_000
 # More lines than a screen has: a terminal is shown what is to be paid for, and the number of the others.
 _MOST_CACHED = 40
 _STYLES = {"generate": "cyan", "cached": "green", "blocked": "yellow"}
@@ -29,14 +26,15 @@ def print_plan(
     simulated: bool,
     console: Console | None = None,
 ) -> None:
-    console = console or _console()
+    console = console or terminal()
     stages, hidden = _shown(plan, console)
-    if console.width < _NARROW:
+    table = _table(stages)
+    if not fits(console, table):
         _print_lines(console, stages)
     elif stages:
-        console.print(_table(stages))
+        console.print(table)
     if hidden:
-        console.print(f"… and {hidden} cached stages, which `--json` lists")
+        console.print(f"… and {_count(hidden, 'cached stage')}, which `--json` lists", soft_wrap=True)
     console.print()
     for line in _totals(plan, duration, simulated=simulated):
         console.print(line, soft_wrap=True, markup=False)
@@ -44,11 +42,6 @@ def print_plan(
         console.print(f"note: {visible(note)}", soft_wrap=True, markup=False)
     if quotes is not None:
         _print_quotes(console, quotes)
-
-
-def _console() -> Console:
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=_PIPE)
 
 
 def _shown(plan: Plan, console: Console) -> tuple[list[PlannedStage], int]:
@@ -89,6 +82,10 @@ def _print_lines(console: Console, stages: Iterable[PlannedStage]) -> None:
         console.print(Text(f"  {visible(stage.reason)}"))
 
 
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def _quantity(stage: PlannedStage) -> str:
     units = "s" if stage.unit == "second" else "picture" if stage.quantity == 1 else "pictures"
     return f"{stage.quantity.normalize():f} {units}"
@@ -98,7 +95,7 @@ def _totals(plan: Plan, duration: Duration, *, simulated: bool) -> Iterable[str]
     upper = f" (at most ${dollars_text(plan.cost_upper)})" if plan.cost_upper != plan.cost else ""
     where = "on the built-in simulator: nothing is really paid" if simulated else "on the WaveSpeed account"
     yield (
-        f"{plan.briefs} briefs, {len(plan.stages)} stages: ${dollars_text(plan.cost)}{upper}, "
+        f"{_count(plan.briefs, 'brief')}, {_count(len(plan.stages), 'stage')}: ${dollars_text(plan.cost)}{upper}, "
         f"${dollars_text(plan.saved)} saved by the cache; {where}"
     )
     if plan.wholly_cached:

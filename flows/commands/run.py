@@ -11,6 +11,7 @@ from blocks.errors import CampaignError, InvalidInput
 from blocks.money import dollars_text
 from blocks.settings import Settings, load_settings, point_prefect_home
 from flows.approval import approved_csv, prepared_as_approved
+from flows.out_folder import refuse_an_unusable_out
 from flows.prefect_server import all_on_record, prefect_server, prepare_environment
 from flows.preparation import (
     Prepared,
@@ -61,7 +62,8 @@ async def run_campaign(request: RunRequest) -> int:
         else:
             context = prepared(settings, options.csv)
         ready = await stack.enter_async_context(context)
-        refuse_what_the_budget_does_not_cover(ready.plan, options)
+        refuse_what_the_budget_does_not_cover(ready.plan, options, ready.day)
+        refuse_an_unusable_out(options.out)
         if not request.quiet:
             _say_where(settings)
             say("connecting to Prefect …")

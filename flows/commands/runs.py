@@ -12,11 +12,11 @@ from blocks.money import dollars_text
 from blocks.settings import load_settings
 from flows.preparation import block_values
 from flows.talk import print_json, say
+from flows.terminal import fits, terminal
 from tasks.exports import duration_text, visible
 from tasks.run_figures import RunSummary, summaries
 
 _SHOWN = ("run", "started (UTC)", "exit", "done", "failed", "held", "charged", "cached", "time")
-_PIPED_WIDTH = 200
 
 
 async def list_runs(*, page: Path | None, as_json: bool, workspace: str | None) -> int:
@@ -38,12 +38,21 @@ async def list_runs(*, page: Path | None, as_json: bool, workspace: str | None) 
     if not found:
         say("no runs yet; `campaign run CSV` makes the first")
         return 0
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        # Whoever reads a pipe wants each run on a line of its own, however long.
-        console = Console(highlight=False, width=_PIPED_WIDTH)
-    console.print(_table(found))
+    print_runs(found, terminal())
     return 0
+
+
+def print_runs(found: list[RunSummary], console: Console) -> None:
+    """One line a run; where a terminal is too narrow for that, each run's id has a line of its own."""
+    table = _table(found)
+    if fits(console, table):
+        console.print(table)
+        return
+    for summary in found:
+        console.print(Text(visible(summary.run)), soft_wrap=True)
+        named = dict(zip(_SHOWN[1:], _cells(summary)[1:], strict=True))
+        told = (f"{name} {cell}" for name, cell in named.items() if cell and cell != "0")
+        console.print(Text("  " + ", ".join(visible(part) for part in told)))
 
 
 def _write_page(found: list[RunSummary], folder: Path) -> None:
