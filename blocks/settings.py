@@ -53,6 +53,7 @@ class Settings(BaseSettings):
     base_url: str = Field(REAL_SERVICE, validation_alias="WAVESPEED_BASE_URL")
     home: Path = Field(Path(".campaign"), validation_alias="CAMPAIGN_HOME")
     ledger_url: SecretStr | None = Field(None, validation_alias="CAMPAIGN_LEDGER_URL")
+    budget_per_day: str | None = Field(None, validation_alias="CAMPAIGN_BUDGET_PER_DAY")
     max_concurrent: Annotated[int, Field(ge=1)] = Field(300, validation_alias="CAMPAIGN_MAX_CONCURRENT")
     images_per_minute: Annotated[int, Field(ge=1)] = Field(500, validation_alias="CAMPAIGN_IMAGES_PER_MINUTE")
     videos_per_minute: Annotated[int, Field(ge=1)] = Field(500, validation_alias="CAMPAIGN_VIDEOS_PER_MINUTE")
@@ -64,7 +65,6 @@ class Settings(BaseSettings):
     simulator_clock: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
         0.02, validation_alias="CAMPAIGN_SIMULATOR_CLOCK"
     )
-    budget_per_day: str | None = Field(None, validation_alias="CAMPAIGN_BUDGET_PER_DAY")
     allow_private_inputs: bool = Field(default=False, validation_alias="CAMPAIGN_ALLOW_PRIVATE_INPUTS")
     marked_copies: bool = Field(default=True, validation_alias="CAMPAIGN_MARKED_COPIES")
     notify: str | None = Field(None, validation_alias="CAMPAIGN_NOTIFY")

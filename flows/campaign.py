@@ -18,7 +18,7 @@ from flows.closing import ClosedRun, close_run
 from flows.interrupts import stop_on_signals
 from flows.launch import Launch, current_launch
 from flows.notifications import tell_of_refusal, tell_of_run
-from flows.out_folder import refuse_an_unusable_out
+from flows.out_folder import refuse_an_unusable_home, refuse_an_unusable_out
 from flows.preparation import (
     Prepared,
     RunOptions,
@@ -87,6 +87,7 @@ async def _run(
             ready = await stack.enter_async_context(prepared(settings, options.csv, confine_to=confine_to))
         launch.settings = ready.settings
         refuse_what_the_budget_does_not_cover(ready.plan, options, ready.day)
+        refuse_an_unusable_home(ready.settings)
         refuse_an_unusable_out(options.out)
         bench = await stack.enter_async_context(set_up(ready, options, launch.progress, flow_run.id))
         stack.callback(use(bench))

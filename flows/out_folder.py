@@ -1,9 +1,12 @@
-"""The folder of the runs, tried before anything is spent: what is paid for needs a place to be shown in."""
+"""The folders of the runs and of the store, tried before anything is spent: what is paid for needs its place."""
 
+import contextlib
 import tempfile
 from pathlib import Path
 
-from blocks.errors import InvalidInput
+from blocks.assets import AssetStore
+from blocks.errors import InvalidInput, StoreUnusable
+from blocks.settings import Settings
 
 
 def refuse_an_unusable_out(out: Path) -> None:
@@ -20,3 +23,19 @@ def refuse_an_unusable_out(out: Path) -> None:
         raise InvalidInput(
             f"--out {out} {wrong}; name a folder that you may write to. Nothing was spent"
         ) from error
+
+
+def refuse_an_unusable_home(settings: Settings) -> None:
+    """Raises StoreUnusable where CAMPAIGN_HOME can keep nothing: before a server that needs it is waited for."""
+    store = AssetStore(settings.assets)
+    found = store.root.exists()
+    try:
+        store.ensure_room(0)
+    except StoreUnusable as error:
+        raise StoreUnusable(f"CAMPAIGN_HOME: {error}. Nothing was spent") from error
+    finally:
+        if not found:
+            # Looking leaves nothing behind, unless another command has begun to use it.
+            with contextlib.suppress(OSError):
+                (store.root / "incoming").rmdir()
+                store.root.rmdir()

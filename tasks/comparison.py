@@ -72,7 +72,7 @@ class StageDifference:
     error: Pair[str]
     charged: Amounts
     estimated: Amounts
-    total_s: Pair[float]
+    total_s: Pair[float]  # None where nothing was worked on, as of what was cached
 
     @property
     def changed(self) -> bool:
@@ -119,7 +119,7 @@ class Comparison:
 
     @property
     def mean_total_s(self) -> Mapping[str, Pair[float]]:
-        """By stage, over those that have a time; stages that no run timed are left out."""
+        """By stage, over those that were worked on; stages of which no run has a time are left out."""
         means = {stage: Pair(_mean(self.a, stage), _mean(self.b, stage)) for stage in STAGES}
         return {stage: pair for stage, pair in means.items() if pair.a is not None or pair.b is not None}
 
@@ -167,7 +167,7 @@ def _compare_stages(name: str, a: StageRecord | None, b: StageRecord | None) -> 
         error=Pair(a.error if a else None, b.error if b else None),
         charged=Amounts(a.charged if a else 0, b.charged if b else 0),
         estimated=Amounts(a.estimated if a else 0, b.estimated if b else 0),
-        total_s=Pair(a.latency.total_s if a else None, b.latency.total_s if b else None),
+        total_s=Pair(a.working_seconds if a else None, b.working_seconds if b else None),
     )
 
 
@@ -217,5 +217,6 @@ def _assets(stage: StageRecord | None) -> dict[str, tuple[str, str]]:
 
 
 def _mean(record: RunRecord, stage: str) -> float | None:
-    seconds = [s.latency.total_s for s in record.stages if s.stage == stage and s.latency.total_s is not None]
+    of_stage = (s.working_seconds for s in record.stages if s.stage == stage)
+    seconds = [taken for taken in of_stage if taken is not None]
     return fmean(seconds) if seconds else None

@@ -28,19 +28,28 @@ class HistoryEcho:
     def shows_inputs(self, model: str) -> bool:
         return self._shows.get(model, False)
 
-    async def learn(self, bench: "Workbench", model: str) -> None:
-        """Look at the newest predictions of the model, unless it is known already. Never fails."""
+    async def learn_from_earlier(self, bench: "Workbench", model: str) -> None:
+        """Before the first request of the model: what the history shows of earlier runs' predictions."""
         async with bench.lock(f"echo {model}"):
-            if model in self._shows or self._looks[model] >= MOST_LOOKS:
-                return
-            self._looks[model] += 1
-            try:
-                newest = await bench.client.newest(model)
-            except ServiceError:
-                return  # whatever it is, the next call meets it as well and says it
-            ids = [item.id for item in newest]
-            sent = await bench.ask(bench.ledger.bodies_sent, bench.settings.service, ids)
-            own = [likeness(sent[item.id], item.input) for item in newest if item.id in sent]
-            if own:
-                # All of them: one that is shown without its inputs would be anybody's.
-                self._shows[model] = min(own) >= Likeness.FILES
+            if not self._looks[model]:
+                await self._look(bench, model)
+
+    async def learn_from_new(self, bench: "Workbench", model: str) -> None:
+        """After a request that was answered, unless it is known already."""
+        async with bench.lock(f"echo {model}"):
+            if model not in self._shows and self._looks[model] < MOST_LOOKS:
+                await self._look(bench, model)
+
+    async def _look(self, bench: "Workbench", model: str) -> None:
+        """Never fails: what is not learnt now counts as silent."""
+        self._looks[model] += 1
+        try:
+            newest = await bench.client.newest(model)
+        except ServiceError:
+            return  # whatever it is, the next call meets it as well and says it
+        ids = [item.id for item in newest]
+        sent = await bench.ask(bench.ledger.bodies_sent, bench.settings.service, ids)
+        own = [likeness(sent[item.id], item.input) for item in newest if item.id in sent]
+        if own:
+            # All of them: one that is shown without its inputs would be anybody's.
+            self._shows[model] = min(own) >= Likeness.FILES

@@ -44,7 +44,7 @@ class PlainProgress(RunProgress):
         self._wrong = 0
 
     def opened(self) -> None:
-        self.line(f"{self.title()}: {self.total} stages, {self.money()}")
+        self.line(f"{self.title()}: {self.total} {'stage' if self.total == 1 else 'stages'}, {self.money()}")
         self._last_line = self.clock()
 
     def stage_line(self, ended: EndedStage) -> None:

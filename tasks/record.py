@@ -107,6 +107,11 @@ class StageRecord(_Record):
     ended_at: datetime | None = None
     attempts: tuple[AttemptRecord, ...] = ()
 
+    @property
+    def working_seconds(self) -> float | None:
+        """``total_s`` of work that was done; None for what was there already: looking it up is no time of a stage."""
+        return None if self.outcome is Outcome.CACHED else self.latency.total_s
+
 
 class BriefRecord(_Record):
     brief: str

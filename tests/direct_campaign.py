@@ -27,6 +27,7 @@ from flows import closing
 from flows.campaign import make_all, show_plan
 from flows.command_line import _fail, say
 from flows.interrupts import stop_on_signals
+from flows.out_folder import refuse_an_unusable_home, refuse_an_unusable_out
 from flows.preparation import RunOptions, prepared, refuse_what_the_budget_does_not_cover
 from flows.set_up import set_up
 from tasks import collecting, generation, production, run_folder, submitting, waiting
@@ -123,6 +124,8 @@ async def _run(command: Command) -> int:
     options = RunOptions(csv=Path(command.csv), budget=command.budget, partial=command.partial)
     async with prepared(load_settings(), options.csv) as ready:
         refuse_what_the_budget_does_not_cover(ready.plan, options, ready.day)
+        refuse_an_unusable_home(ready.settings)
+        refuse_an_unusable_out(options.out)
         async with set_up(ready, options, SilentProgress(), None) as bench:
             undo = use(bench)
             with stop_on_signals(bench.stop):

@@ -208,6 +208,12 @@ def simulator_thread(
             thread.join(_START_SECONDS)
 
 
+def others_work(service: Simulator) -> str:
+    """A prediction that somebody else makes with the same account; its prompt is "somebody else's"."""
+    inputs = {"image": service.upload(picture()), "prompt": "somebody else's"}
+    return str(service.submit("kwaivgi/kling-image-v3/edit", inputs)["id"])
+
+
 def eventually(look: Callable[[], _Found | None], *, seconds: float = 20) -> _Found:
     """What ``look`` finds as soon as it finds something; fails after a while."""
     deadline = time.monotonic() + seconds

@@ -91,6 +91,9 @@ async def test_what_is_forgotten_is_paid_for_again_and_nothing_else(
     again = await run(settings, path)
     assert len(service.sent) == 1
     assert service.charged == before + PICTURE
+    with Ledger.open(settings.ledger_address) as ledger:
+        [kept] = candidates(ledger, Choice(brief="chain", stage="compose"), datetime.now(UTC))
+    assert kept.result.charged == PICTURE, "what the forgotten one cost is no part of it"
     outcomes = [(stage.stage, stage.outcome.value) for stage in again.record.stages]
     assert outcomes == [("edit", "cached"), ("compose", "generated"), ("edit", "cached")]
     assert (await plan_of(settings, path)).wholly_cached

@@ -119,7 +119,7 @@ async def test_ten_mistakes_are_ten_lines_in_the_files_order(tmp_path: Path, cli
     ]
     found = await _problems(_csv(tmp_path, *rows))
     assert [text.split(";")[0].removesuffix(" file") for text in found] == [
-        "2: edit_image: “shoes.png” is not there",
+        "2: edit_image: “shoes.png” is not there (did you mean “shoe.png”?)",
         "3: edit_image: “tiny.png” has 200x200 pixels",
         "3: edit_num_images: “12” is not a whole number from 1 to 9",
         "4: edit_image: “page.png” is not a picture of a known kind, but a web page",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from campaign_support import Workplace, charged_millionths
-from simulator_support import KEY, simulator_thread
+from simulator_support import KEY, others_work, simulator_thread
 
 from blocks.ledger import Ledger
 
@@ -29,7 +29,7 @@ def charged_in_all_runs(workplace: Workplace) -> int:
 
 # The fate of the cold brief's request: its reply is lost as well, or it never arrives.
 @pytest.mark.parametrize("cold", ["lose_reply", "reset"])
-def test_a_person_decides_about_two_lost_replies_and_nothing_is_billed_twice(
+def test_a_person_decides_about_lost_replies_beside_others_work_and_nothing_is_billed_twice(
     tmp_path: Path, workplace: Workplace, cold: str
 ) -> None:
     faults = {
@@ -41,6 +41,7 @@ def test_a_person_decides_about_two_lost_replies_and_nothing_is_billed_twice(
     }
     with simulator_thread(tmp_path / "service", faults=faults) as service:
         workplace.use_service(service.url, KEY)
+        others_work(service)
         campaign = two_briefs(workplace)
         assert workplace.run("run", campaign).status == 5
         made = {prediction.prompt: prediction.id for prediction in service.books.predictions()}
@@ -68,13 +69,13 @@ def test_a_person_decides_about_two_lost_replies_and_nothing_is_billed_twice(
         finished = workplace.run("run", campaign, "--json")
 
         assert finished.status == 0, finished
-        assert len(service.books.predictions()) == 2
-        assert charged_in_all_runs(workplace) == service.books.charged_total() == 2 * 28_000
+        assert len(service.books.predictions()) == 3
+        assert charged_in_all_runs(workplace) == service.books.charged_total() - 28_000 == 2 * 28_000
         settled = workplace.run("reconcile", "--json")
         assert settled.status == 0, settled
         assert {line["verdict"] for line in settled.document["attempts"]} == {"matched"}
         assert settled.document["totals"]["net_usd"] == "0.056"
-        assert settled.document["foreign"] == []
+        assert [line["prediction_id"] for line in settled.document["foreign"]] == [made["somebody else's"]]
 
 
 def test_an_account_that_refuses_ends_with_4(tmp_path: Path, workplace: Workplace) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from campaign_support import Workplace, charged_millionths, rows_of, wait_until
-from simulator_support import KEY, Simulator, simulator_thread
+from simulator_support import KEY, Simulator, others_work, simulator_thread
 
 SLOW = 0.01
 
@@ -134,18 +134,22 @@ def test_a_request_that_never_arrived_is_sent_again_after_the_quiet_period(
         assert len(service.books.calls("/api/v3/kwaivgi")) == 2
 
 
-def test_two_lost_replies_in_a_history_without_inputs_wait_for_a_person(
+def test_lost_replies_beside_others_use_of_a_silent_history_wait_for_a_person(
     tmp_path: Path, workplace: Workplace
 ) -> None:
     faults = {
         "switches": {"history_input": "none"},
-        "rules": [{"on": "submit", "do": "lose_reply", "times": 2}],
+        "rules": [
+            {"on": "submit", "prompt_contains": name, "do": "lose_reply", "times": 1}
+            for name in ("warm", "cold")
+        ],
     }
     with simulator_thread(tmp_path / "service", faults=faults) as service:
         workplace.use_service(service.url, KEY)
+        others_work(service)
         image = workplace.picture()
         campaign = workplace.campaign(
-            [{"brief": name, "edit_prompt": name, "edit_image": image} for name in ("a", "b")]
+            [{"brief": name, "edit_prompt": name, "edit_image": image} for name in ("warm", "cold")]
         )
 
         finished = workplace.run("run", campaign, "--json")
@@ -153,7 +157,7 @@ def test_two_lost_replies_in_a_history_without_inputs_wait_for_a_person(
 
         assert finished.status == 5, finished
         assert again.status == 5, again
-        assert len(service.books.predictions()) == 2  # never a blind second POST
+        assert len(service.books.predictions()) == 3  # never a blind second POST
         plan = workplace.run("plan", campaign, "--json").document
         assert [stage["action"] for stage in plan["stages"]] == ["blocked", "blocked"]
 
@@ -270,7 +274,9 @@ def test_no_file_and_no_message_shows_the_key(workplace: Workplace, tmp_path: Pa
 
 
 def lose_the_asset(workplace: Workplace) -> None:
-    for path in workplace.home.glob("assets/objects/*/*"):
+    """From the store, and its copies from the runs' folders."""
+    copies = workplace.folder.glob("runs/*/assets/*/*")
+    for path in [*workplace.home.glob("assets/objects/*/*"), *copies]:
         path.unlink()
 
 
@@ -279,6 +285,8 @@ def test_a_lost_asset_is_collected_again_free_of_charge(
 ) -> None:
     campaign = workplace.campaign([{"brief": "a", "edit_prompt": "warm", "edit_image": workplace.picture()}])
     first = workplace.run("run", campaign, "--json")
+    made = assets_of(workplace.out(first.document["run"]))
+    assert len(made) == 1
     lose_the_asset(workplace)
 
     again = workplace.run("run", campaign, "--json")
@@ -286,7 +294,7 @@ def test_a_lost_asset_is_collected_again_free_of_charge(
     assert again.status == 0, again
     assert len(slow_service.books.predictions()) == 1
     assert charged_in_all_runs(workplace) == 28_000
-    assert assets_of(workplace.out(again.document["run"])) == assets_of(workplace.out(first.document["run"]))
+    assert assets_of(workplace.out(again.document["run"])) == made
 
 
 @pytest.mark.parametrize(("days", "status", "predictions"), [(8, 0, 2), (1, 1, 1)])

@@ -1,5 +1,6 @@
 """A run in a few figures, worked out once; and `campaign runs`, which lists them."""
 
+import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 from ledger_support import sha256_of
 from record_samples import Assets, every_outcome
+from rich.console import Console
 
 from blocks.errors import StoreUnusable
 from blocks.ledger import Ledger
@@ -129,6 +131,18 @@ async def test_the_list_of_runs(
     assert charged in lines[1]
     assert "33 %" in lines[1]
     assert "not ended" in lines[0]
+
+    narrow = io.StringIO()
+    with Ledger.open(settings.ledger_address) as opened:
+        found = summaries(opened, settings.summaries, cause_of=named)
+    command.print_runs(found, Console(file=narrow, width=80))
+    assert narrow.getvalue().splitlines() == [
+        second,
+        f"  started (UTC) {found[0].started_at:%m-%d %H:%M}, exit not ended",
+        first,
+        f"  started (UTC) {found[1].started_at:%m-%d %H:%M}, exit 5, done 2/4, failed 1, held 1,",
+        f"charged {charged}, cached 33 %, time 4 min 22 s",
+    ], "no id is broken in two"
 
     pages = tmp_path / "pages"
     assert await command.list_runs(page=pages, as_json=True, workspace=None) == 0

@@ -1,5 +1,6 @@
 """Results that a person wants dropped: the work is open again, and the books stay as they are."""
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -16,7 +17,7 @@ _PAID = (AttemptState.STORED,)
 
 @dataclass(frozen=True)
 class KeptResult:
-    """A stored generation, what its attempts cost after refunds (millionths of a dollar), and what hinders.
+    """A stored generation, what it cost after refunds (millionths of a dollar), failed attempts too, and what hinders.
 
     ``needed_by`` is the stage of work under way that was given one of its pictures; None where there is none.
     """
@@ -104,9 +105,17 @@ class Forgetting(Part):
 
 
 def _charged(connection: sa.Connection) -> dict[str, int]:
-    total = sa.func.sum(sa.func.coalesce(attempts.c.charged, 0) - attempts.c.refunded)
-    query = sa.select(attempts.c.generation_key, total.label("total")).group_by(attempts.c.generation_key)
-    return {row.generation_key: int(row.total) for row in connection.execute(query)}
+    """By key, what was paid for the result that is kept now: not for one that was forgotten before it."""
+    query = sa.select(
+        attempts.c.generation_key, attempts.c.state, attempts.c.charged, attempts.c.refunded
+    ).order_by(attempts.c.generation_key, attempts.c.number)
+    kept: dict[str, int] = {}
+    since: dict[str, int] = defaultdict(int)
+    for row in connection.execute(query):
+        since[row.generation_key] += (row.charged or 0) - row.refunded
+        if row.state == AttemptState.STORED:
+            kept[row.generation_key] = since.pop(row.generation_key)
+    return kept
 
 
 def _given_to_living(connection: sa.Connection) -> dict[str, str]:

@@ -11,7 +11,7 @@ from blocks.errors import CampaignError, InvalidInput
 from blocks.money import dollars_text
 from blocks.settings import Settings, load_settings, point_prefect_home
 from flows.approval import approved_csv, prepared_as_approved
-from flows.out_folder import refuse_an_unusable_out
+from flows.out_folder import refuse_an_unusable_home, refuse_an_unusable_out
 from flows.prefect_server import all_on_record, prefect_server, prepare_environment
 from flows.preparation import (
     Prepared,
@@ -54,6 +54,7 @@ async def run_campaign(request: RunRequest) -> int:
         flags = {"notify": request.notify}
         settings = load_settings(flags)
         prefect_home = point_prefect_home(settings)
+        refuse_an_unusable_home(settings)
         if request.account or request.workspace:
             await stack.enter_async_context(prefect_server(prefect_home))
             settings = load_settings(flags, await block_values(request.account, request.workspace))
@@ -63,6 +64,7 @@ async def run_campaign(request: RunRequest) -> int:
             context = prepared(settings, options.csv)
         ready = await stack.enter_async_context(context)
         refuse_what_the_budget_does_not_cover(ready.plan, options, ready.day)
+        refuse_an_unusable_home(ready.settings)
         refuse_an_unusable_out(options.out)
         if not request.quiet:
             _say_where(settings)

@@ -34,7 +34,7 @@ class StageLatency:
 
 def latency_of_stages(record: RunRecord, summary: Table) -> list[StageLatency]:
     """One for each stage that the run has, and one for all of them."""
-    longest = max((s.latency.total_s or 0.0 for s in record.stages), default=0.0)
+    longest = max((s.working_seconds or 0.0 for s in record.stages), default=0.0)
     means = _means(summary)
     scale = max((sum(of_stage.values()) for of_stage in means.values()), default=0.0)
     found = []
@@ -65,7 +65,7 @@ def _means(summary: Table) -> dict[str, dict[str, float]]:
 
 
 def _distribution(name: str, members: Sequence[StageRecord], summary: Table, longest: float) -> Markup | None:
-    values = [stage.latency.total_s for stage in members if stage.latency.total_s is not None]
+    values = [taken for stage in members if (taken := stage.working_seconds) is not None]
     if not values or longest <= 0:
         return None
     row = next(row for row in summary.rows if row[0] == name and row[1] == "total_s")
