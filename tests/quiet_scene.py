@@ -16,12 +16,14 @@ from tasks.record import RunRecord
 class QuietScene:
     """Commands are forked from a warm process and run without Prefect."""
 
-    def __init__(self, folder: Path, faults: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, folder: Path, faults: dict[str, Any] | None = None, *, service: FaultyService | None = None
+    ) -> None:
         self.workplace = Workplace(folder / "work")
         self.folder = self.workplace.folder
         self.home = self.workplace.home
         self.log = folder / "log"
-        self.service = FaultyService(folder / "service", clock=0.0005).start(faults)
+        self.service = service or FaultyService(folder / "service", clock=0.0005).start(faults)
         self.workplace.use_service(self.service.url, KEY)
         self.workplace.environment["CAMPAIGN_POLL_SECONDS"] = "0.05"
         self.image = self.workplace.picture(size=(320, 320))
@@ -63,11 +65,17 @@ class QuietScene:
         )
 
     def ledger(self) -> Ledger:
-        return Ledger.open(f"sqlite:///{self.home / 'ledger.sqlite'}")
+        own = f"sqlite:///{self.home / 'ledger.sqlite'}"
+        return Ledger.open(self.workplace.environment.get("CAMPAIGN_LEDGER_URL", own))
 
     def last(self) -> RunRecord:
+        """Of the runs in this folder; where the ledger is this folder's own, of all its runs."""
+        run = "latest"
+        if "CAMPAIGN_LEDGER_URL" in self.workplace.environment:
+            manifests = self.folder.glob("runs/*/manifest.json")
+            run = max(manifests, key=lambda path: path.stat().st_mtime_ns).parent.name
         with self.ledger() as ledger:
-            text = ledger.run_record("latest")
+            text = ledger.run_record(run)
         assert text is not None, "the run did not come to its end"
         return RunRecord.model_validate_json(text)
 

@@ -142,3 +142,19 @@ def test_a_disk_that_fills_up_while_downloads_come(scene: QuietScene) -> None:
     assert scene.run() == 0, scene.said
     assert scene.billed == paid, "what was paid for was paid for again"
     assert len(scene.assets()) == 2
+
+
+@pytest.mark.parametrize("obstacle", ["file", "read-only"])
+def test_a_place_for_the_runs_that_cannot_be_written(
+    scene: QuietScene, tmp_path: Path, read_only_folder: Path, obstacle: str
+) -> None:
+    out = read_only_folder
+    if obstacle == "file":
+        out = tmp_path / "out"
+        out.write_bytes(b"")
+    before = scene.billed
+    refused = scene.workplace.run("run", scene.csv, "--out", str(out))
+    assert refused.status == 2, refused
+    assert f"--out {out} " in refused.stderr
+    assert "name a folder that you may write to. Nothing was spent" in refused.stderr
+    assert scene.billed == before
