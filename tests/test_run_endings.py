@@ -252,27 +252,6 @@ def service_models(service: Simulator) -> list[Any]:
     return [prediction.model for prediction in service.books.predictions()]
 
 
-def test_no_file_and_no_message_shows_the_key(workplace: Workplace, tmp_path: Path) -> None:
-    canary = "canary-key-5f1c9e"
-    with simulator_thread(
-        tmp_path / "service",
-        key=canary,
-        faults={"rules": [{"on": "submit", "prompt_contains": "odd", "do": "http_status", "status": 400}]},
-    ) as service:
-        workplace.use_service(service.url, canary)
-        image = workplace.picture()
-        campaign = workplace.campaign(
-            [{"brief": name, "edit_prompt": name, "edit_image": image} for name in ("odd", "fine")]
-        )
-        finished = workplace.run("run", campaign, "--json")
-
-        assert finished.status == 1, finished
-        assert canary not in finished.stdout + finished.stderr
-        written = [path for path in workplace.folder.rglob("*") if path.is_file()]
-        assert len(written) > 15
-        assert [path for path in written if canary.encode() in path.read_bytes()] == []
-
-
 def lose_the_asset(workplace: Workplace) -> None:
     """From the store, and its copies from the runs' folders."""
     copies = workplace.folder.glob("runs/*/assets/*/*")
