@@ -69,7 +69,12 @@ class Server:
                 yield
             finally:
                 process.terminate()
-                process.wait(60)
+                try:
+                    process.wait(20)
+                except subprocess.TimeoutExpired:
+                    # Prefect's worker may miss a signal that comes while it clears up after a run.
+                    process.kill()
+                    process.wait(60)
 
     def ask(self, method: str, path: str, **arguments: Any) -> Any:
         with httpx.Client(trust_env=False, timeout=30) as http:

@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 import pytest
 from browser_support import chromium, figures, loaded, run_script, show, until, violations
-from campaign_support import Workplace, charged_millionths, rows_of
+from campaign_support import Workplace, charged_millionths, rows_of, wait_until
 from page_reader import number
 from record_samples import Assets, brief, every_outcome, large, record, stage
 from selenium.webdriver import Chrome, Keys
@@ -298,8 +298,13 @@ def test_the_theme_is_chosen_and_kept(browser: Chrome, troubled: Path) -> None:
     assert button.text == "Theme: light"
     light = run_script(browser, paper)
     assert light != system
-    show(browser, troubled, dark=True)
-    assert run_script(browser, paper) == light
+
+    def opened_again() -> str:
+        show(browser, troubled, dark=True)
+        return str(run_script(browser, paper))
+
+    # The browser keeps it in its own time.
+    wait_until(lambda: opened_again() == light)
     button = browser.find_element(By.ID, "theme")
     button.click()
     assert run_script(browser, paper) == system

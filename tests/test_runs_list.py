@@ -140,9 +140,9 @@ async def test_the_list_of_runs(
         second,
         f"  started (UTC) {found[0].started_at:%m-%d %H:%M}, exit not ended",
         first,
-        f"  started (UTC) {found[1].started_at:%m-%d %H:%M}, exit 5, done 2/4, failed 1, held 1,",
-        f"charged {charged}, cached 33 %, time 4 min 22 s",
-    ], "no id is broken in two"
+        f"  started (UTC) {found[1].started_at:%m-%d %H:%M}, exit 3, done 2/4, failed 1, held 1,",
+        f"  charged {charged}, cached 33 %, time 4 min 22 s",
+    ], "no id and no figure is broken in two"
 
     pages = tmp_path / "pages"
     assert await command.list_runs(page=pages, as_json=True, workspace=None) == 0

@@ -52,7 +52,21 @@ def print_runs(found: list[RunSummary], console: Console) -> None:
         console.print(Text(visible(summary.run)), soft_wrap=True)
         named = dict(zip(_SHOWN[1:], _cells(summary)[1:], strict=True))
         told = (f"{name} {cell}" for name, cell in named.items() if cell and cell != "0")
-        console.print(Text("  " + ", ".join(visible(part) for part in told)))
+        for line in _lines([visible(part) for part in told], console.width):
+            console.print(Text(line), soft_wrap=True)
+
+
+def _lines(parts: list[str], width: int) -> list[str]:
+    """As many parts on each line as fit, none of them broken in two."""
+    lines = ["  " + parts[0]]
+    for part in parts[1:]:
+        # One cell is kept for the comma after it.
+        if len(lines[-1]) + 2 + len(part) < width:
+            lines[-1] += f", {part}"
+        else:
+            lines[-1] += ","
+            lines.append(f"  {part}")
+    return lines
 
 
 def _write_page(found: list[RunSummary], folder: Path) -> None:
