@@ -168,6 +168,10 @@ BROKEN: dict[str, Reply] = {
     "quietly truncated": quietly_truncated,
     "a page instead of a picture": whole(b"<html><body>Sign in</body></html>", "text/html"),
     "a page that says it is a picture": whole(b"<html><body>Sign in</body></html>"),
+    "a drawing with a script in it": whole(
+        b'<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>'
+    ),
+    "a page with a picture behind it": whole(b"<!doctype html><script>alert(1)</script><!--" + picture()),
     "other bytes than announced": whole(GIF),
     "nothing": lambda: httpx.Response(200, content=b""),
     "a server error": status(503),
@@ -212,6 +216,14 @@ async def test_a_lasting_fault_leaves_it_to_be_collected_later(shelf: Shelf, fau
     assert shelf.bench.store.has(asset.sha256)
     attempt = the_attempt(shelf.bench, edit_work())
     assert (attempt.state, attempt.charged, attempt.number) == (AttemptState.STORED, PRICE, 1)
+
+
+async def test_a_picture_with_a_page_behind_it_is_a_picture_and_nothing_else(shelf: Shelf) -> None:
+    """What follows a picture's end is nobody's business: it is kept as it was paid for, under a picture's name."""
+    content = picture() + b"<html><script>alert(1)</script></html>"
+    [asset] = await shelf.collect(shelf.prediction(shelf.holds("1.html", whole(content, "text/html"))))
+    assert shelf.bench.store.path(asset.sha256).read_bytes() == content
+    assert asset.media_type == "image/png"
 
 
 async def test_an_address_that_has_expired_is_asked_for_anew(shelf: Shelf) -> None:

@@ -160,3 +160,37 @@ def test_clips_are_held_against_the_models_limits(changes: dict[str, object], pr
 def test_every_limit_is_told_at_once() -> None:
     facts = _facts(duration_seconds=Decimal(11), width=640, frames_per_second=Decimal(12))
     assert len(clip_limit_problems(facts)) == 3
+
+
+# A box, the place of a field after its name, and what a liar writes there.
+LIES = {
+    "a length of 136 years": (b"mvhd", 20, b"\xff\xff\xff\xfe"),
+    "no time scale": (b"mvhd", 16, bytes(4)),
+    "no time scale of a stream": (b"mdhd", 16, bytes(4)),
+    "a stream of 136 years": (b"mdhd", 20, b"\xff\xff\xff\xfe"),
+    "all frames at once": (b"stts", 16, bytes(4)),
+    "a frame that lasts for hours": (b"stts", 16, b"\x7f\xff\xff\xff"),
+    "two thousand million frames": (b"stts", 12, b"\x7f\xff\xff\xff"),
+    "as many sizes": (b"stsz", 12, b"\x7f\xff\xff\xff"),
+    "65535x65535": (b"avc1", 28, b"\xff" * 4),
+    "a turn into nowhere": (b"tkhd", 44, b"\x7f" * 36),
+    "frames beyond the end": (b"stco", 12, b"\xff" * 8),
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_what_a_clip_says_of_itself_is_not_believed(tmp_path: Path, short: Path, lie: str) -> None:
+    box, place, said = LIES[lie]
+    content = bytearray(short.read_bytes())
+    for start in [at for at in range(len(content)) if content.startswith(box, at)]:
+        content[start + place : start + place + len(said)] = said
+    path = tmp_path / "lie.mp4"
+    path.write_bytes(content)
+    for read in (inspect_clip, decode_clip_fully):
+        try:
+            facts = read(path)
+        except NotDecodable:
+            continue
+        assert facts.duration_seconds < 2
+        assert (facts.width, facts.height) == (1280, 720)
+        assert facts.frames_per_second <= 60
