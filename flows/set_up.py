@@ -17,6 +17,7 @@ from blocks.settings import Settings
 from blocks.wavespeed import WaveSpeedClient
 from flows.preparation import Prepared, RunOptions
 from flows.shared_service import ServiceKind, enter_shared_service
+from tasks.echo import HistoryEcho
 from tasks.models import REQUESTS
 from tasks.plan import Plan
 from tasks.plan_duration import percentile
@@ -132,6 +133,9 @@ async def set_up(
             ),
             watch=PredictionWatch(client, poll_seconds=settings.poll, expected_seconds=usual.get),
             settlement=settlement,
+            echo=HistoryEcho(
+                client.newest, lambda ids: ledger.call(books.bodies_sent, settings.service, ids)
+            ),
             progress=progress,
             stop=StopSignal(),
             input_paths={item.sha256: item.path for item in prepared.inputs.values()},

@@ -54,7 +54,7 @@ async def submit(
         urls = await upload_inputs(bench, work)
     body = REQUESTS[work.stage].model_validate(work.parameters).body(urls)
     unit_price = await _quoted_unit_price(bench, work, body)
-    await bench.echo.learn_from_earlier(bench, work.model)
+    await bench.echo.learn_from_earlier(work.model)
     patience_ends = time.monotonic() + bench.settings.patience_seconds
     while True:
         bench.stop.check_spending()
@@ -99,7 +99,7 @@ async def _post_in_turn(
                     break
                 bench.stop.check_spending()
                 posted = await _shielded(bench, _post(bench, work, attempt, body, watch, alone=True))
-                await bench.echo.learn_from_new(bench, work.model)
+                await bench.echo.learn_from_new(work.model)
                 return posted
         except AnotherUnderWay:
             with watch.step("queue_s"):

@@ -55,6 +55,7 @@ class Workbench:
     limits: AccountLimits
     watch: PredictionWatch
     settlement: Settlement
+    echo: HistoryEcho
     progress: RunProgress
     stop: StopSignal
     # The bytes of named inputs, by sha256; pictures that the run makes itself are in the store.
@@ -79,8 +80,6 @@ class Workbench:
     sent_as: dict[str, str] = field(default_factory=dict)
     # Prefect's task runs of this run and the names of the states they ended in.
     task_runs: dict[UUID, str] = field(default_factory=dict)
-    # Whether the account's history could tell lost replies apart, by model.
-    echo: HistoryEcho = field(default_factory=HistoryEcho)
     # POSTs under way: an ending run waits for their answers, so that no paid prediction's id is lost.
     posting: set[asyncio.Future[AttemptRow]] = field(default_factory=set)
     # Work that the service refused for good in this run; an equal brief is told the same without paying for it again.

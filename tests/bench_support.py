@@ -20,6 +20,7 @@ from blocks.ledger import WorkInput as LedgerInput
 from blocks.limits import AccountLimits
 from blocks.settings import load_settings
 from blocks.wavespeed import BillingEntry, ClockSkew, Prediction, Quote, Upload
+from tasks.echo import HistoryEcho
 from tasks.progress import SilentProgress
 from tasks.settlement import Settlement
 from tasks.stopping import StopSignal
@@ -160,6 +161,9 @@ def workbench_at(
             watch=cast("Any", None),
             settlement=Settlement(
                 cast("Any", account), books, run_id, pause_seconds=0.0, show_spent=progress.spent
+            ),
+            echo=HistoryEcho(
+                cast("Any", account).newest, lambda ids: books.call(ledger.bodies_sent, SERVICE, ids)
             ),
             progress=progress,
             stop=StopSignal(),
