@@ -26,7 +26,7 @@ from caching_support import (  # noqa: E402 - the tests' folder is no package
 from large_campaign import large_campaign, put_there  # noqa: E402 - likewise
 
 from flows.preparation import how_long  # noqa: E402 - likewise
-from tasks.inputs import read_and_check  # noqa: E402 - likewise
+from tasks.briefs.inputs import read_and_check  # noqa: E402 - likewise
 
 
 def main() -> None:

@@ -13,9 +13,9 @@ sys.path[:0] = [str(Path(__file__).parents[1] / "tests"), str(Path(__file__).par
 from browser_support import chromium, show  # noqa: E402 - the tests' folder is no package
 from record_samples import Assets, large  # noqa: E402 - likewise
 
+from tasks.accounting.tables import run_tables  # noqa: E402 - likewise
 from tasks.page import report_html  # noqa: E402 - likewise
 from tasks.page.media import Picture  # noqa: E402 - likewise
-from tasks.tables import run_tables  # noqa: E402 - likewise
 
 SIZES = (125, 250, 500, 1000, 2000)
 # From a key pressed to the picture on the screen that shows what it found.

@@ -8,7 +8,7 @@ from pathlib import Path
 from blocks.errors import BudgetRefused, InvalidInput, in_full
 from blocks.settings import Settings
 from flows.preparation import Prepared, prepared
-from tasks.plan_file import ApprovedPlan, approved_plan, differences, write_plan
+from tasks.planning.plan_file import ApprovedPlan, approved_plan, differences, write_plan
 
 
 def save_plan(ready: Prepared, file: Path) -> None:

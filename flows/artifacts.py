@@ -17,12 +17,12 @@ from prefect.client.schemas.actions import ArtifactUpdate
 from prefect.context import FlowRunContext
 
 from flows.closing import ClosedRun
-from tasks.contact_sheet import contact_sheet
-from tasks.markdown_summary import markdown_summary, plain
-from tasks.progress_state import RunProgress
+from tasks.accounting.markdown_summary import markdown_summary, plain
+from tasks.accounting.tables import Table, run_tables
+from tasks.paying.workbench import Workbench
 from tasks.record import RunRecord
-from tasks.tables import Table, run_tables
-from tasks.workbench import Workbench
+from tasks.run_files.contact_sheet import contact_sheet
+from tasks.watching.progress_state import RunProgress
 
 # Nobody waits longer for what is only shown.
 LIMIT_SECONDS = 5.0

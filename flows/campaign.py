@@ -29,9 +29,9 @@ from flows.preparation import (
 )
 from flows.set_up import set_up
 from tasks.endings import ExitStatus
-from tasks.plan_duration import BRIEFS_AT_ONCE
+from tasks.paying.workbench import Workbench, use
+from tasks.planning.plan_duration import BRIEFS_AT_ONCE
 from tasks.production import MadeBrief, Production
-from tasks.workbench import Workbench, use
 
 # An interrupted stage ends by itself within this time; what still waits after it is cancelled.
 GRACE_SECONDS = 1.0

@@ -13,21 +13,21 @@ from blocks.errors import CampaignError
 from blocks.ledger import Ledger
 from blocks.money import dollars_text
 from flows.preparation import Prepared, RunOptions
-from tasks.earlier_run import earlier_run
+from tasks.accounting.run_figures import summaries
 from tasks.endings import ExitStatus, first_of
-from tasks.generation import generate
 from tasks.index_page import write_index_page
-from tasks.leftovers import sweep_leftovers
 from tasks.page import PageContext
 from tasks.page.causes import cause_of
+from tasks.page.thumbnails import Thumbnails
+from tasks.paying.generation import generate
+from tasks.paying.workbench import Workbench
 from tasks.production import MadeBrief
+from tasks.provenance.earlier_run import earlier_run
 from tasks.record import LimitsRecord, RunRecord
-from tasks.recording import price_list_record, record_briefs, versions
-from tasks.run_figures import summaries
-from tasks.run_folder import write_run_folder
-from tasks.thumbnails import Thumbnails
+from tasks.run_files.leftovers import sweep_leftovers
+from tasks.run_files.recording import price_list_record, record_briefs, versions
+from tasks.run_files.run_folder import write_run_folder
 from tasks.work import StageWork
-from tasks.workbench import Workbench
 
 
 @dataclass(frozen=True)

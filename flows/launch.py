@@ -9,7 +9,7 @@ from blocks.errors import CampaignError
 from blocks.settings import Settings
 from flows.closing import ClosedRun
 from flows.preparation import Prepared
-from tasks.progress import RunProgress, progress_for
+from tasks.watching.progress import RunProgress, progress_for
 
 
 @dataclass

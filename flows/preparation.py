@@ -15,12 +15,12 @@ from blocks.prices import PriceBook
 from blocks.remote import RemoteFiles
 from blocks.settings import Settings
 from flows.fetched_inputs import fetched_inputs
-from tasks.brief import Campaign
-from tasks.day_budget import DayBudget, day_budget
-from tasks.inputs import Inputs, read_and_check
-from tasks.plan import Plan
-from tasks.plan_duration import Duration, Limits, expected_duration
-from tasks.planner import Planner
+from tasks.briefs.brief import Campaign
+from tasks.briefs.inputs import Inputs, read_and_check
+from tasks.planning.day_budget import DayBudget, day_budget
+from tasks.planning.plan import Plan
+from tasks.planning.plan_duration import Duration, Limits, expected_duration
+from tasks.planning.planner import Planner
 
 _MOST_NAMED = 50
 

@@ -12,9 +12,9 @@ from blocks.ledger import Ledger
 from blocks.settings import Settings
 from blocks.wavespeed import Quote, WaveSpeedClient
 from flows.preparation import Prepared
-from tasks.inputs import LoadedInput
-from tasks.plan_quote import Quotes, ask_prices
-from tasks.uploading import KEEP, as_sent
+from tasks.briefs.inputs import LoadedInput
+from tasks.paying.uploading import KEEP, as_sent
+from tasks.planning.plan_quote import Quotes, ask_prices
 from tasks.work import WorkInput
 
 

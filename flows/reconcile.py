@@ -11,13 +11,13 @@ from blocks.settings import Settings
 from blocks.wavespeed import Prediction, WaveSpeedClient
 from flows.set_up import EMBEDDED_KEY, simulator_kind
 from flows.shared_service import enter_shared_service
-from tasks.account_records import read_account
-from tasks.judging import Judge
-from tasks.list_prices import with_list_prices
-from tasks.matching import HISTORY_LASTS, Rules
-from tasks.orphans import WITHOUT_ID, Orphans
-from tasks.person_decisions import PersonDecisions
-from tasks.reconciliation import ForeignLine, Reconciliation
+from tasks.paying.matching import HISTORY_LASTS, Rules
+from tasks.reconciling.account_records import read_account
+from tasks.reconciling.judging import Judge
+from tasks.reconciling.list_prices import with_list_prices
+from tasks.reconciling.orphans import WITHOUT_ID, Orphans
+from tasks.reconciling.person_decisions import PersonDecisions
+from tasks.reconciling.reconciliation import ForeignLine, Reconciliation
 from tasks.record import RunRecord
 
 # Clocks differ, and a history may round.

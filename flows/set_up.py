@@ -17,15 +17,15 @@ from blocks.settings import Settings
 from blocks.wavespeed import WaveSpeedClient
 from flows.preparation import Prepared, RunOptions
 from flows.shared_service import ServiceKind, enter_shared_service
-from tasks.echo import HistoryEcho
 from tasks.models import REQUESTS
-from tasks.plan import Plan
-from tasks.plan_duration import percentile
-from tasks.progress import RunProgress
-from tasks.settlement import Settlement
+from tasks.paying.echo import HistoryEcho
+from tasks.paying.settlement import Settlement
+from tasks.paying.waiting import PredictionWatch
+from tasks.paying.workbench import Workbench
+from tasks.planning.plan import Plan
+from tasks.planning.plan_duration import percentile
 from tasks.stopping import StopSignal
-from tasks.waiting import PredictionWatch
-from tasks.workbench import Workbench
+from tasks.watching.progress import RunProgress
 
 # A download that nobody has written to for so long belongs to a process that died.
 ABANDONED = timedelta(hours=6)

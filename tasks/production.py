@@ -6,18 +6,18 @@ from dataclasses import dataclass, field
 from blocks.assets import AssetGone
 from blocks.ledger import StoredGeneration
 from blocks.prices import PriceBook
-from tasks.brief import Brief, VideoPart, references_of
-from tasks.chain import Part, work_of
+from tasks.briefs.brief import Brief, VideoPart, references_of
+from tasks.briefs.inputs import Inputs
 from tasks.endings import Ending, ExitStatus, ending_of
-from tasks.generation import found
-from tasks.inputs import Inputs
 from tasks.models import Stage
-from tasks.plan import Plan
+from tasks.paying.generation import found
+from tasks.paying.restoring import make_whole
+from tasks.paying.workbench import Workbench
+from tasks.planning.chain import Part, work_of
+from tasks.planning.plan import Plan
 from tasks.record import Outcome
-from tasks.restoring import make_whole
 from tasks.stages import record_cached, run_stage
 from tasks.work import StageResult, StageWork, WorkInput
-from tasks.workbench import Workbench
 
 # What is cached starts no task. Up to so many stages, it is entered in Prefect's record all the same, for people who
 # look there; a large campaign does not pay for that.

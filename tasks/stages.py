@@ -16,10 +16,10 @@ from prefect.context import TaskRunContext
 from prefect.states import Completed
 from prefect.tasks import Task, exponential_backoff
 
-from tasks.generation import generate
-from tasks.retry_by_cause import MOST_TRIES, tried_again, wait_asked_for
+from tasks.paying.generation import generate
+from tasks.paying.retry_by_cause import MOST_TRIES, tried_again, wait_asked_for
+from tasks.paying.workbench import Workbench, workbench
 from tasks.work import StageResult, StageWork
-from tasks.workbench import Workbench, workbench
 
 NAME = "{work.brief}: {work.stage}"
 _RECORDED_AT_ONCE = 8

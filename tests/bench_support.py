@@ -20,12 +20,12 @@ from blocks.ledger import WorkInput as LedgerInput
 from blocks.limits import AccountLimits
 from blocks.settings import load_settings
 from blocks.wavespeed import BillingEntry, ClockSkew, Prediction, Quote, Upload
-from tasks.echo import HistoryEcho
-from tasks.progress import SilentProgress
-from tasks.settlement import Settlement
+from tasks.paying.echo import HistoryEcho
+from tasks.paying.settlement import Settlement
+from tasks.paying.workbench import Workbench
 from tasks.stopping import StopSignal
+from tasks.watching.progress import SilentProgress
 from tasks.work import StageWork, WorkInput
-from tasks.workbench import Workbench
 
 SERVICE = "https://api.example.org"
 EDIT_MODEL = "kwaivgi/kling-image-v3/edit"

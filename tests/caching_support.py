@@ -27,13 +27,14 @@ from flows import closing, set_up
 from flows.campaign import make_all, show_plan
 from flows.closing import ClosedRun, close_run
 from flows.preparation import RunOptions, prepared, refuse_what_the_budget_does_not_cover
-from tasks import generation, production
-from tasks.briefs import COLUMNS
-from tasks.plan import Plan
+from tasks import production
+from tasks.briefs.reading import COLUMNS
+from tasks.paying import generation
+from tasks.paying.workbench import Workbench, use
+from tasks.planning.plan import Plan
 from tasks.production import MadeBrief, Production
-from tasks.progress import SilentProgress
+from tasks.watching.progress import SilentProgress
 from tasks.work import StageResult, StageWork
-from tasks.workbench import Workbench, use
 
 SERVICE = "https://api.example.org"
 PICTURE, PICTURE_4K, SECOND = 28_000, 56_000, 360_000

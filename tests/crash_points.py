@@ -63,8 +63,8 @@ def _transaction(method: str, needs: str = "") -> tuple[CrashPoint, CrashPoint, 
 SUBMIT = "blocks.wavespeed:WaveSpeedClient.submit"
 KEEP = "blocks.assets:AssetStore.keep"
 PLACE = "blocks.assets:AssetStore.place"
-WRITE = "tasks.run_folder:write_atomically"
-FOLDER = "tasks.run_folder:write_run_folder"
+WRITE = "tasks.run_files.run_folder:write_atomically"
+FOLDER = "tasks.run_files.run_folder:write_run_folder"
 RENAME = "pathlib:Path.replace"
 
 # Faults of the service, as its fault file has them.
@@ -115,9 +115,9 @@ CRASH_POINTS: tuple[CrashPoint, ...] = (
     CrashPoint(RENAME, "before", within=KEEP),
     CrashPoint(RENAME, "after", within=KEEP),
     CrashPoint(KEEP, "after"),
-    CrashPoint("tasks.settlement:Settlement.cost_of", "after"),
+    CrashPoint("tasks.paying.settlement:Settlement.cost_of", "after"),
     *_transaction("stored"),
-    CrashPoint("tasks.generation:generate", "after"),
+    CrashPoint("tasks.paying.generation:generate", "after"),
     # What only a run in trouble comes by.
     *_transaction("unknown", needs="lost reply"),
     *_transaction("decide", needs="lost reply"),

@@ -30,12 +30,14 @@ from flows.interrupts import stop_on_signals
 from flows.out_folder import refuse_an_unusable_home, refuse_an_unusable_out
 from flows.preparation import RunOptions, prepared, refuse_what_the_budget_does_not_cover
 from flows.set_up import set_up
-from tasks import collecting, generation, production, run_folder, submitting, waiting
+from tasks import production
+from tasks.paying import collecting, generation, submitting, waiting
+from tasks.paying.retry_by_cause import MOST_TRIES, tried_again
+from tasks.paying.workbench import Workbench, use
 from tasks.production import MadeBrief, Production
-from tasks.progress import SilentProgress
-from tasks.retry_by_cause import MOST_TRIES, tried_again
+from tasks.run_files import run_folder
+from tasks.watching.progress import SilentProgress
 from tasks.work import StageResult, StageWork
-from tasks.workbench import Workbench, use
 
 _RETRY_SECONDS = 0.05
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from docs_support import ROOT
 
-from tasks.brief_columns import brief_schema, column_table
-from tasks.manifest_document import manifest_schema, manifest_tables
+from tasks.briefs.brief_columns import brief_schema, column_table
+from tasks.provenance.manifest_document import manifest_schema, manifest_tables
 
 _COLUMNS = re.compile(r"^\| column \| values \| default \| meaning \|\n(?:\|.*\n)+", re.MULTILINE)
 _KEYS = re.compile(r"^### The run\n(?:.*\n)*?(?=^## |\Z)", re.MULTILINE)

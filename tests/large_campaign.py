@@ -16,9 +16,9 @@ from blocks.assets import AssetStore
 from blocks.ledger import Ledger
 from blocks.ledger.tables import assets, generation_assets, generations
 from blocks.settings import Settings
-from tasks.brief import ComposePart, EditPart, VideoPart, references_of
-from tasks.chain import inputs_of, key_of
-from tasks.inputs import Inputs, read_and_check
+from tasks.briefs.brief import ComposePart, EditPart, VideoPart, references_of
+from tasks.briefs.inputs import Inputs, read_and_check
+from tasks.planning.chain import inputs_of, key_of
 from tasks.work import WorkInput
 
 _MADE = datetime(2026, 11, 20, 12, tzinfo=UTC)

@@ -3,10 +3,10 @@
 from decimal import Decimal
 from html.parser import HTMLParser
 
+from tasks.accounting.tables import run_tables
 from tasks.page import report_html
 from tasks.page.texts import MINUS
 from tasks.record import RunRecord
-from tasks.tables import run_tables
 
 _VOID = {"meta", "img", "br", "link", "input"}
 # HTML lets these end where the next one begins, and the page makes use of it.

@@ -14,8 +14,8 @@ from blocks.ledger import AttemptRow, GenerationWork, Granted, Ledger, Settlemen
 from blocks.settings import Settings, load_settings
 from flows.reconcile import ReconcileOptions, reconcile
 from tasks.models import EditRequest
-from tasks.person_decisions import PersonDecisions
-from tasks.reconciliation import AttemptLine, Reconciliation
+from tasks.reconciling.person_decisions import PersonDecisions
+from tasks.reconciling.reconciliation import AttemptLine, Reconciliation
 
 PRICE = 28_000
 MODEL = EditRequest.model_id

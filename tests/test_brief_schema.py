@@ -10,8 +10,8 @@ from docs_support import ROOT
 from generated_docs import generated
 from jsonschema import Draft202012Validator
 
-from tasks.brief_columns import COLUMNS, MATRIX_COLUMNS, SOURCE_COLUMNS, brief_schema
-from tasks.briefs import parse_campaign
+from tasks.briefs.brief_columns import COLUMNS, MATRIX_COLUMNS, SOURCE_COLUMNS, brief_schema
+from tasks.briefs.reading import parse_campaign
 from tasks.models import REQUESTS
 
 SCHEMA: dict[str, Any] = json.loads((ROOT / "docs" / "brief.schema.json").read_text("utf-8"))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from blocks.errors import InvalidInput
-from tasks.briefs import COLUMNS, Brief, read_campaign, references_of
+from tasks.briefs.reading import COLUMNS, Brief, read_campaign, references_of
 from tasks.models import Stage
 
 EDIT = {"edit_prompt": "warm light", "edit_image": "shoe.png"}

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from blocks.errors import InvalidInput
-from tasks.briefs import read_campaign
-from tasks.campaign_text import MOST_ROWS
+from tasks.briefs.campaign_text import MOST_ROWS
+from tasks.briefs.reading import read_campaign
 from tasks.exports import csv_bytes
 
 HEADER = "brief,edit_prompt,edit_image\n"

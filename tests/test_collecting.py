@@ -37,13 +37,13 @@ from blocks.errors import (
 from blocks.ledger import AttemptRow, AttemptState
 from blocks.remote import RemoteFiles
 from blocks.wavespeed import BillingEntry, Prediction
-from tasks import collecting
-from tasks.collecting import TRIES, await_end, collect
+from tasks.paying import collecting
+from tasks.paying.collecting import TRIES, await_end, collect
+from tasks.paying.stopwatch import Stopwatch
+from tasks.paying.waiting_state import DeadlinePassed, Watched
+from tasks.paying.workbench import Workbench
 from tasks.stopping import StopReason
-from tasks.stopwatch import Stopwatch
-from tasks.waiting_state import DeadlinePassed, Watched
 from tasks.work import StageWork
-from tasks.workbench import Workbench
 
 Reply = Callable[[], httpx.Response]
 PICTURE_SHA256 = source_sha256()

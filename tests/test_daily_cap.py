@@ -16,10 +16,10 @@ from blocks.prefect_blocks import CampaignWorkspace
 from blocks.settings import load_settings
 from blocks.wavespeed import Prediction
 from flows.preparation import RunOptions, refuse_what_the_budget_does_not_cover
-from tasks.day_budget import DayBudget
-from tasks.plan import Plan
-from tasks.stopwatch import Stopwatch
-from tasks.submitting import submit
+from tasks.paying.stopwatch import Stopwatch
+from tasks.paying.submitting import submit
+from tasks.planning.day_budget import DayBudget
+from tasks.planning.plan import Plan
 
 pytest_plugins = ("ledger_fixtures",)
 

@@ -135,7 +135,7 @@ def forget_outputs(scene: QuietScene) -> None:
 
 def damage_what_is_uploaded() -> None:
     """In the forked process: the first asset that is about to be sent as an input is damaged just before."""
-    from tasks import uploading  # noqa: PLC0415 - in the forked process only
+    from tasks.paying import uploading  # noqa: PLC0415 - in the forked process only
 
     upload, harmed = uploading._upload, []
 

@@ -13,10 +13,10 @@ from record_samples import HOSTILE_TEXTS, brief, image_input, record, stage
 from blocks.errors import InvalidInput
 from blocks.ledger import Ledger
 from flows.commands.diff import show_difference
-from tasks.comparison import compare
-from tasks.comparison_document import comparison_document
+from tasks.provenance.comparison import compare
+from tasks.provenance.comparison_document import comparison_document
+from tasks.provenance.word_difference import word_difference
 from tasks.record import AssetRecord, Latency, Outcome, RunRecord
-from tasks.word_difference import word_difference
 
 
 def asset(path: str, sha256: str) -> AssetRecord:

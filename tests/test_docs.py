@@ -15,10 +15,10 @@ from blocks.settings import Settings
 from flows.campaign import campaign
 from flows.command_line import app
 from tasks.endings import PRECEDENCE, ExitStatus
-from tasks.manifest import manifest
 from tasks.page import PageContext
-from tasks.run_folder import write_run_folder
-from tasks.thumbnails import Thumbnails
+from tasks.page.thumbnails import Thumbnails
+from tasks.provenance.manifest import manifest
+from tasks.run_files.run_folder import write_run_folder
 
 DOCS = ROOT / "docs"
 README = ROOT / "README.md"

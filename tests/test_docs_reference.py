@@ -28,16 +28,16 @@ from blocks.prefect_blocks import CampaignWorkspace, WaveSpeedAccount
 from blocks.settings import Settings, load_settings
 from simulator.faults import Faults, Matching, Rule, Switches
 from simulator.settings import LEVELS
-from tasks.brief_columns import COLUMNS
-from tasks.briefs import parse_campaign
-from tasks.campaign_file import RESULT_COLUMNS
-from tasks.input_files import MOST_REMOTE_BYTES, REMOTE_SECONDS
-from tasks.inputs import read_and_check
+from tasks.accounting.tables import COST_SUMMARY_COLUMNS, COST_TYPES, LATENCY_SUMMARY_COLUMNS, LATENCY_TYPES
+from tasks.briefs.brief_columns import COLUMNS
+from tasks.briefs.campaign_file import RESULT_COLUMNS
+from tasks.briefs.input_files import MOST_REMOTE_BYTES, REMOTE_SECONDS
+from tasks.briefs.inputs import read_and_check
+from tasks.briefs.reading import parse_campaign
 from tasks.models import LONGEST_PROMPT, REQUESTS
-from tasks.reconciliation import Verdict
+from tasks.paying.retry_by_cause import MOST_TRIES
+from tasks.reconciling.reconciliation import Verdict
 from tasks.record import Outcome
-from tasks.retry_by_cause import MOST_TRIES
-from tasks.tables import COST_SUMMARY_COLUMNS, COST_TYPES, LATENCY_SUMMARY_COLUMNS, LATENCY_TYPES
 
 DOCS = ROOT / "docs"
 README = ROOT / "README.md"

@@ -30,7 +30,7 @@ from blocks.errors import BudgetRefused
 from blocks.ledger import Ledger
 from blocks.prices import PriceBook
 from flows import preparation
-from tasks.plan_reasons import Cause
+from tasks.planning.plan_reasons import Cause
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from docs_support import ROOT, Table, codes, plain, tables
 
 from simulator import faults
 from simulator.faults import FailPrediction, Switches
-from tasks.retry_by_cause import RETRY_BY_CAUSE
+from tasks.paying.retry_by_cause import RETRY_BY_CAUSE
 
 DOCUMENT = ROOT / "docs" / "faults.md"
 HEADER = (

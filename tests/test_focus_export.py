@@ -16,10 +16,10 @@ from docs_support import ROOT, code_blocks, table
 from record_samples import IMAGE_PRICE, STARTED, Assets, brief, every_outcome, record, stage
 
 from blocks.money import to_dollars
-from tasks.focus_export import COLUMNS, SIMULATOR, focus_csv
+from tasks.accounting.focus_export import COLUMNS, SIMULATOR, focus_csv
+from tasks.accounting.tables import run_tables
 from tasks.record import AttemptRecord, Outcome, RunRecord
-from tasks.run_folder import write_run_folder
-from tasks.tables import run_tables
+from tasks.run_files.run_folder import write_run_folder
 
 # Presence: what FOCUS makes mandatory in 1.2, 1.3 and 1.4, all of which the file is to serve.
 MANDATORY = {

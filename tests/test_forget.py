@@ -18,9 +18,9 @@ from blocks.settings import Settings
 from flows.commands import forget as command
 from flows.commands import past
 from flows.commands.forget import ForgetRequest, forget_results
-from tasks.forgetting import Candidate, Choice, Place, candidates, forget
-from tasks.plan_reasons import Cause
-from tasks.thumbnails import Thumbnails
+from tasks.page.thumbnails import Thumbnails
+from tasks.planning.plan_reasons import Cause
+from tasks.run_files.forgetting import Candidate, Choice, Place, candidates, forget
 
 NOW = datetime.now(UTC)
 

@@ -19,10 +19,10 @@ from simulator_support import KEY, simulator_thread
 from blocks.errors import Unreachable
 from blocks.ledger import AttemptState, LeaseLost
 from blocks.wavespeed import Prediction, WaveSpeedClient
-from tasks import departure
-from tasks.stopwatch import Stopwatch
-from tasks.submitting import submit
-from tasks.workbench import Workbench
+from tasks.paying import departure
+from tasks.paying.stopwatch import Stopwatch
+from tasks.paying.submitting import submit
+from tasks.paying.workbench import Workbench
 
 
 class Clocks:

@@ -12,8 +12,8 @@ from record_samples import HOSTILE_TEXTS
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 
+from tasks.accounting.run_figures import RunFigures, RunSummary
 from tasks.index_page import MARK, MOST_RUNS, NAME, index_html, write_index_page
-from tasks.run_figures import RunFigures, RunSummary
 
 NEWEST = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
 

@@ -13,9 +13,9 @@ from PIL import Image
 
 from blocks.errors import FetchRefused, InvalidInput, StoreUnusable, Unavailable
 from blocks.media import ClipFacts
-from tasks import input_files
-from tasks.briefs import COLUMNS, read_campaign
-from tasks.inputs import Inputs, load_inputs, read_and_check
+from tasks.briefs import input_files
+from tasks.briefs.inputs import Inputs, load_inputs, read_and_check
+from tasks.briefs.reading import COLUMNS, read_campaign
 
 PICTURE = encoded(scene(), "PNG")
 OTHER = encoded(scene(400, 400), "JPEG")

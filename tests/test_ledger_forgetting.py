@@ -8,8 +8,8 @@ from ledger_support import Worker, asset_named, sha256_of, work_named
 from blocks.assets import AssetStore
 from blocks.errors import InvalidInput
 from blocks.ledger import AttemptState, GenerationWork, Ledger, WorkInput
-from tasks.forgetting import Choice, candidates, forget
-from tasks.thumbnails import Thumbnails
+from tasks.page.thumbnails import Thumbnails
+from tasks.run_files.forgetting import Choice, candidates, forget
 
 pytest_plugins = ("ledger_fixtures",)
 

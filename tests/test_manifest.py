@@ -18,8 +18,8 @@ from record_samples import HOSTILE_TEXTS, Assets, every_outcome, hostile
 from simulator_support import picture
 
 from flows.closing import ClosedRun
-from tasks.manifest import manifest_json
-from tasks.manifest_document import PARTS, Manifest
+from tasks.provenance.manifest import manifest_json
+from tasks.provenance.manifest_document import PARTS, Manifest
 
 SCHEMA: dict[str, Any] = json.loads((ROOT / "docs" / "manifest.schema.json").read_text("utf-8"))
 VALID = Draft202012Validator(SCHEMA, format_checker=Draft202012Validator.FORMAT_CHECKER)

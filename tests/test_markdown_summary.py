@@ -8,10 +8,10 @@ from markdown_support import shown_text, tokens
 from PIL import Image
 from record_samples import HOSTILE_TEXTS, Assets, large
 
-from tasks.contact_sheet import MOST_TILES, contact_sheet
+from tasks.accounting.markdown_summary import plain
 from tasks.exports import visible
-from tasks.markdown_summary import plain
-from tasks.thumbnails import Size, thumbnail_name
+from tasks.page.thumbnails import Size, thumbnail_name
+from tasks.run_files.contact_sheet import MOST_TILES, contact_sheet
 
 MARKUP = (
     "[x](javascript:alert(1))",

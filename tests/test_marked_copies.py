@@ -19,7 +19,7 @@ from record_samples import HOSTILE_TEXTS, Assets, brief, every_outcome, record, 
 
 from blocks.errors import MediaError
 from blocks.xmp import write_with_xmp
-from tasks.marked_copies import export_path, mark, write_marked_copies
+from tasks.provenance.marked_copies import export_path, mark, write_marked_copies
 from tasks.record import AssetRecord, Outcome, RunRecord, StageRecord
 
 RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"

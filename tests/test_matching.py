@@ -12,8 +12,8 @@ from matching_support import CDN, NOON, OTHER_CDN, edit_body, lost, seconds, see
 
 from blocks.ledger import Adopt, AttemptRow, Hold, SendAgain
 from blocks.wavespeed import ClockSkew, Prediction
-from tasks.likeness import Likeness, likeness
-from tasks.matching import CLOSE_SECONDS, FAR_SECONDS, Rules, decide
+from tasks.paying.likeness import Likeness, likeness
+from tasks.paying.matching import CLOSE_SECONDS, FAR_SECONDS, Rules, decide
 
 TIMEOUT = 60.0
 RULES = Rules(quiet=30, deadline=3600, skew=ClockSkew(low=-1, high=1, known=True))

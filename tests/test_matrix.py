@@ -14,13 +14,13 @@ from simulator_support import picture
 from blocks.errors import InvalidInput
 from blocks.settings import load_settings
 from flows.preparation import prepared
-from tasks import campaign_text
-from tasks.brief_columns import MATRIX_COLUMNS
-from tasks.briefs import read_campaign
-from tasks.matrix import expansion_notes
+from tasks.accounting.results import results_csv
+from tasks.briefs import campaign_text
+from tasks.briefs.brief_columns import MATRIX_COLUMNS
+from tasks.briefs.matrix import expansion_notes
+from tasks.briefs.reading import read_campaign
 from tasks.record import Outcome, StageRecord
-from tasks.results import results_csv
-from tasks.run_folder import write_run_folder
+from tasks.run_files.run_folder import write_run_folder
 
 EDIT = {"edit_prompt": "warm light", "edit_image": "shoe.png"}
 COMPOSE = {"compose_prompt": "on a table with @Image1"}
@@ -128,7 +128,7 @@ def test_a_prompt_is_filled_with_the_variants_ratio_and_the_written_id(tmp_path:
 
 
 def test_variants_count_as_briefs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tasks.brief_rows.MOST_ROWS", 5)
+    monkeypatch.setattr("tasks.briefs.brief_rows.MOST_ROWS", 5)
     listed = EDIT | {"edit_aspect_ratio": "1:1|9:16"}
     assert len(read_campaign(_write(tmp_path, listed, EDIT, listed)).briefs) == 5
     assert _problems(tmp_path, listed, EDIT, EDIT, listed, listed) == [

@@ -12,9 +12,9 @@ from blocks.errors import InvalidInput
 from blocks.settings import load_settings
 from flows.commands.new import MEDIA_FOLDER, new_campaign
 from flows.preparation import prepared
-from tasks.brief_columns import COLUMNS, brief_schema
+from tasks.briefs.brief_columns import COLUMNS, brief_schema
+from tasks.briefs.starter import MEDIA
 from tasks.models import Stage
-from tasks.starter import MEDIA
 
 
 @pytest.fixture(autouse=True)

@@ -21,15 +21,15 @@ from record_samples import (
     stage,
 )
 
-from tasks.comparison import compare
+from tasks.accounting.tables import run_tables
 from tasks.exports import visible
 from tasks.page import Beside, PageContext, report_html
 from tasks.page.media import Picture
 from tasks.page.texts import TEXT_BYTES
+from tasks.page.thumbnails import Thumbnails
+from tasks.provenance.comparison import compare
 from tasks.record import Outcome, RunRecord
-from tasks.run_folder import write_run_folder
-from tasks.tables import run_tables
-from tasks.thumbnails import Thumbnails
+from tasks.run_files.run_folder import write_run_folder
 
 
 @pytest.fixture

@@ -19,11 +19,11 @@ from record_samples import (
 )
 
 from blocks.ledger import AttemptRow, AttemptState, Settlement
+from tasks.accounting.tables import run_tables
 from tasks.page import PageContext, report_html
 from tasks.page.texts import MINUS, money
-from tasks.reconciliation import AttemptLine, Reconciliation, Verdict
+from tasks.reconciling.reconciliation import AttemptLine, Reconciliation, Verdict
 from tasks.record import AttemptRecord, Outcome, RunRecord
-from tasks.tables import run_tables
 
 STEPS = {"detect": "detection"}
 

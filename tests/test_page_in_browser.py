@@ -17,9 +17,9 @@ from selenium.webdriver.support.ui import Select
 
 from blocks.money import to_millionths
 from tasks.page import PageContext
+from tasks.page.thumbnails import Thumbnails
 from tasks.record import Outcome, RunRecord
-from tasks.run_folder import write_run_folder
-from tasks.thumbnails import Thumbnails
+from tasks.run_files.run_folder import write_run_folder
 
 SHOWN = "[...document.querySelectorAll('.brief')].filter(card => !card.hidden).map(card => card.id.slice(6))"
 

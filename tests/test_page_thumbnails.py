@@ -10,8 +10,8 @@ from PIL import ExifTags, Image
 from record_samples import brief, image_input, record, stage
 
 from tasks.page import PageContext, page_media
+from tasks.page.thumbnails import Original, Size, Thumbnails
 from tasks.record import Outcome
-from tasks.thumbnails import Original, Size, Thumbnails
 
 
 def file_of(path: Path) -> tuple[str, Callable[[], Path]]:

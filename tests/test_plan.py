@@ -16,14 +16,14 @@ from blocks.assets import AssetStore
 from blocks.ledger import AttemptState, GenerationWork, Ledger, StoredAsset
 from blocks.ledger import WorkInput as LedgerInput
 from blocks.prices import PriceBook
-from tasks.brief import Brief, Campaign
-from tasks.briefs import COLUMNS
-from tasks.chain import Part, inputs_of, key_of
-from tasks.inputs import Inputs, read_and_check
+from tasks.briefs.brief import Brief, Campaign
+from tasks.briefs.inputs import Inputs, read_and_check
+from tasks.briefs.reading import COLUMNS
 from tasks.models import Stage
-from tasks.plan import Plan, PlannedStage
-from tasks.plan_reasons import Cause
-from tasks.planner import Planner
+from tasks.planning.chain import Part, inputs_of, key_of
+from tasks.planning.plan import Plan, PlannedStage
+from tasks.planning.plan_reasons import Cause
+from tasks.planning.planner import Planner
 from tasks.work import WorkInput
 
 SERVICE = "https://api.example.org"

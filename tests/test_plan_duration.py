@@ -11,8 +11,8 @@ from ledger_support import MODEL, SERVICE, Worker, sha256_of, work_named
 from blocks.ledger import Ledger, StepSeconds
 from blocks.limits import AccountLimits
 from tasks.models import Stage
-from tasks.plan import Action, Plan, PlannedStage
-from tasks.plan_duration import Duration, Limits, expected_duration, percentile
+from tasks.planning.plan import Action, Plan, PlannedStage
+from tasks.planning.plan_duration import Duration, Limits, expected_duration, percentile
 
 MODELS = {
     Stage.EDIT: "kwaivgi/kling-image-v3/edit",

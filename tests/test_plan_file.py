@@ -28,7 +28,7 @@ from flows import preparation
 from flows.approval import approved_csv, prepared_as_approved, save_plan
 from flows.commands.run import _options
 from flows.preparation import prepared
-from tasks.plan_file import ApprovedPlan, ApprovedStage, read_plan
+from tasks.planning.plan_file import ApprovedPlan, ApprovedStage, read_plan
 
 ROWS = [
     {"brief": "a", "edit_prompt": "warm", "edit_image": "mug.png"},

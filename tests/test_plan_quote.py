@@ -19,8 +19,8 @@ from blocks.settings import Settings, load_settings
 from flows.commands.plan_view import print_plan
 from flows.preparation import Prepared, how_long, prepared
 from flows.quoting import quoted, require_account
-from tasks import plan_quote
-from tasks.plan_quote import Quotes
+from tasks.planning import plan_quote
+from tasks.planning.plan_quote import Quotes
 
 ROWS = [
     {"brief": "a", "edit_prompt": "warm", "edit_image": "mug.png", "edit_num_images": "2"},

@@ -10,10 +10,10 @@ from ledger_support import SERVICE, sha256_of
 from record_samples import brief, image_input, record, stage
 
 from blocks.ledger import Ledger
-from tasks import past_runs
 from tasks.models import ComposeRequest, EditRequest, VideoRequest
-from tasks.past_runs import PastStage, latest_stages
-from tasks.plan_reasons import Asked, Cause, why_generated
+from tasks.planning import past_runs
+from tasks.planning.past_runs import PastStage, latest_stages
+from tasks.planning.plan_reasons import Asked, Cause, why_generated
 from tasks.record import Outcome
 from tasks.work import WorkInput
 

@@ -14,12 +14,12 @@ from quiet_scene import QuietScene, ended
 from blocks.errors import OutcomeUnknown, Unavailable
 from blocks.ledger import AnotherUnderWay, AttemptRow, AttemptState, Ledger
 from blocks.wavespeed import Prediction
-from tasks import submitting
-from tasks.echo import MOST_LOOKS
+from tasks.paying import submitting
+from tasks.paying.echo import MOST_LOOKS
+from tasks.paying.stopwatch import Stopwatch
+from tasks.paying.submitting import submit
+from tasks.paying.workbench import Workbench
 from tasks.stopping import StopReason
-from tasks.stopwatch import Stopwatch
-from tasks.submitting import submit
-from tasks.workbench import Workbench
 
 pytest_plugins = ("ledger_fixtures",)
 

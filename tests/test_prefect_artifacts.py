@@ -23,10 +23,10 @@ from simulator_support import KEY, simulator_thread
 from flows import artifacts
 from flows.artifacts import MOST_ROWS, artifact_key, artifacts_of, publish_run, shown_progress
 from flows.closing import ClosedRun
+from tasks.accounting.markdown_summary import MOST_BRIEFS, markdown_summary
 from tasks.endings import ExitStatus
-from tasks.markdown_summary import MOST_BRIEFS, markdown_summary
-from tasks.progress import SilentProgress
 from tasks.record import Outcome, RunRecord
+from tasks.watching.progress import SilentProgress
 
 NAME = "spring | [x](javascript:alert(1)) *b*"
 

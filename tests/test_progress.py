@@ -5,9 +5,9 @@ import io
 import pytest
 from progress_support import CONTROL, USUAL, Clock
 
-from tasks.progress import PlainProgress, RunProgress, progress_for
-from tasks.progress_words import range_text
 from tasks.record import Outcome
+from tasks.watching.progress import PlainProgress, RunProgress, progress_for
+from tasks.watching.progress_words import range_text
 
 
 @pytest.fixture

@@ -17,9 +17,9 @@ import pytest
 from progress_support import CODES, COLOURS, CONTROL, USUAL, Clock, Terminal
 from rich.console import Console
 
-from tasks.progress import LiveProgress, PlainProgress, RunProgress, SilentProgress, progress_for
-from tasks.progress_view import ProgressView
 from tasks.record import Outcome
+from tasks.watching.progress import LiveProgress, PlainProgress, RunProgress, SilentProgress, progress_for
+from tasks.watching.progress_view import ProgressView
 
 
 @pytest.fixture
@@ -165,7 +165,7 @@ def test_the_live_view_shows_all_of_it_and_leaves_stdout_alone(
 
 ON_A_TERMINAL = """
 import sys
-from tasks.progress import progress_for
+from tasks.watching.progress import progress_for
 from tasks.record import Outcome
 with progress_for(sys.stderr) as progress:
     progress.start({"edit": 2}, 56_000, None, campaign="spring")

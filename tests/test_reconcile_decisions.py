@@ -9,7 +9,7 @@ from reconcile_support import MODEL, Desk, desk, line_of, verdicts
 
 from blocks.errors import InvalidInput
 from blocks.ledger import AttemptState, IllegalTransition, Ledger
-from tasks.person_decisions import PersonDecisions
+from tasks.reconciling.person_decisions import PersonDecisions
 
 pytest_plugins = ("ledger_fixtures",)
 

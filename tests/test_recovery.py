@@ -14,10 +14,10 @@ from ledger_support import HandClock
 from blocks.errors import AccountRefused, NeedsPerson, Stopped, Unavailable
 from blocks.ledger import AsyncLedger, AttemptRow, AttemptState, Ledger
 from blocks.wavespeed import ClockSkew, Prediction
-from tasks.matching import CLOSE_SECONDS, FAR_SECONDS
-from tasks.recovery import resolve
+from tasks.paying.matching import CLOSE_SECONDS, FAR_SECONDS
+from tasks.paying.recovery import resolve
+from tasks.paying.workbench import Workbench
 from tasks.stopping import StopReason
-from tasks.workbench import Workbench
 
 
 class Lost:

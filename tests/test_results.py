@@ -6,9 +6,9 @@ from pathlib import Path
 
 from record_samples import COLUMNS, Assets, brief, every_outcome, hostile, record
 
-from tasks.campaign_file import RESULT_COLUMNS, read_campaign_file
+from tasks.accounting.results import SOURCE_COLUMNS, results_csv
+from tasks.briefs.campaign_file import RESULT_COLUMNS, read_campaign_file
 from tasks.exports import original_cell
-from tasks.results import SOURCE_COLUMNS, results_csv
 
 
 def rows(content: bytes) -> list[dict[str, str]]:

@@ -23,9 +23,9 @@ from blocks.errors import CampaignError
 from blocks.ledger import Ledger
 from blocks.wavespeed import Prediction, Upload
 from tasks import stages
-from tasks.retry_by_cause import MOST_TRIES, RETRY_BY_CAUSE, Action, Row, row_of, tried_again
-from tasks.waiting_state import DeadlinePassed, Watched
-from tasks.workbench import use
+from tasks.paying.retry_by_cause import MOST_TRIES, RETRY_BY_CAUSE, Action, Row, row_of, tried_again
+from tasks.paying.waiting_state import DeadlinePassed, Watched
+from tasks.paying.workbench import use
 
 PRICE = 28_000
 CLOCK = 0.0005  # 45 s become 22 ms

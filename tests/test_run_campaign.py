@@ -12,7 +12,7 @@ from PIL import Image
 from pyarrow import parquet
 from simulator_support import KEY, Simulator, simulator_thread
 
-from tasks.verification import verify_run_folder
+from tasks.provenance.verification import verify_run_folder
 
 ALL_STAGES = {
     "edit_prompt": "golden hour light",

@@ -10,7 +10,7 @@ from record_samples import Assets, brief, every_outcome, record, stage
 from blocks.assets import AssetGone
 from blocks.errors import StoreUnusable
 from tasks.record import Outcome, RunRecord
-from tasks.run_folder import write_run_folder
+from tasks.run_files.run_folder import write_run_folder
 
 FILES = {
     "cost.csv",

@@ -15,10 +15,10 @@ from blocks.ledger import Ledger
 from blocks.money import dollars_text
 from blocks.settings import load_settings
 from flows.commands import runs as command
+from tasks.accounting.run_figures import figures_of, summaries
 from tasks.index_page import NAME
 from tasks.page.causes import cause_of
 from tasks.record import RunRecord
-from tasks.run_figures import figures_of, summaries
 
 
 def named(code: str | None, message: str | None) -> str:

@@ -12,7 +12,7 @@ from blocks.errors import Unavailable
 from blocks.ledger import AsyncLedger, AttemptRow, AttemptState, Ledger
 from blocks.ledger import Settlement as Settled
 from blocks.wavespeed import BillingEntry
-from tasks.settlement import Settlement, settled_by
+from tasks.paying.settlement import Settlement, settled_by
 
 
 def deducted(attempt: AttemptRow, amount: int) -> BillingEntry:

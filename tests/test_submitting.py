@@ -35,12 +35,12 @@ from blocks.errors import (
 )
 from blocks.ledger import AttemptRow, AttemptState, CapReached
 from blocks.wavespeed import Quote
-from tasks import submitting
+from tasks.paying import submitting
+from tasks.paying.stopwatch import Stopwatch
+from tasks.paying.submitting import submit
+from tasks.paying.workbench import Workbench
 from tasks.stopping import StopReason
-from tasks.stopwatch import Stopwatch
-from tasks.submitting import submit
 from tasks.work import StageWork
-from tasks.workbench import Workbench
 
 SHORT = 0.01
 

@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 from record_samples import Assets, brief, every_outcome, hostile, record, stage
 
+from tasks.accounting.tables import MEASURES, cost_parquet, latency_parquet, plain_quantity, run_tables
 from tasks.exports import original_cell
 from tasks.record import Latency, Outcome, RunRecord
-from tasks.tables import MEASURES, cost_parquet, latency_parquet, plain_quantity, run_tables
 
 COST = [
     "run",

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from blocks.errors import InvalidInput
-from tasks.briefs import Campaign, read_campaign
+from tasks.briefs.reading import Campaign, read_campaign
 from tasks.exports import csv_bytes
 from tasks.models import LONGEST_PROMPT
 

@@ -11,10 +11,10 @@ import pytest
 from record_samples import Assets, every_outcome, record, with_true_parents
 
 from blocks.assets import AssetStore
+from tasks.accounting.tables import cost_parquet, run_tables
+from tasks.provenance.verification import verify_run_folder
 from tasks.record import RunRecord
-from tasks.run_folder import write_run_folder
-from tasks.tables import cost_parquet, run_tables
-from tasks.verification import verify_run_folder
+from tasks.run_files.run_folder import write_run_folder
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from virtual_time import run
 
 from blocks.errors import AccountRefused, NotFound, RateLimited, RequestRefused, Stopped, Unavailable
 from blocks.wavespeed import Prediction
-from tasks.waiting import DeadlinePassed, PredictionWatch, Watched
+from tasks.paying.waiting import DeadlinePassed, PredictionWatch, Watched
 
 
 async def one(

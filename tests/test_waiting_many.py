@@ -13,8 +13,8 @@ from virtual_time import run
 from blocks.errors import AccountRefused, NotFound, Unavailable
 from blocks.limits import Kind
 from blocks.wavespeed import Prediction
-from tasks.waiting import Watched
-from tasks.waiting_schedule import first_look
+from tasks.paying.waiting import Watched
+from tasks.paying.waiting_schedule import first_look
 
 
 async def many(

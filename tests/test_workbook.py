@@ -21,11 +21,11 @@ from record_samples import (
     stage,
 )
 
+from tasks.accounting.results import results_table
+from tasks.accounting.tables import run_tables
+from tasks.accounting.workbook import SIMULATED, workbook
 from tasks.exports import neutral_cell
 from tasks.record import Outcome, RunRecord
-from tasks.results import results_table
-from tasks.tables import run_tables
-from tasks.workbook import SIMULATED, workbook
 
 SHEETS = ["Run", "Cost", "Latency", "Cost summary", "Latency summary", "Results"]
 

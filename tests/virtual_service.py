@@ -10,7 +10,7 @@ from typing import Any
 from blocks.errors import NotFound
 from blocks.limits import Kind
 from blocks.wavespeed import ClockSkew, Prediction
-from tasks.waiting import PredictionWatch, Watched
+from tasks.paying.waiting import PredictionWatch, Watched
 
 EPOCH = datetime(2026, 11, 6, 8, 0, tzinfo=UTC)
 FOREVER = 1e9

@@ -37,13 +37,15 @@ _OF_PREFECT = (
     "prefect.task_engine",
     "prefect.utilities.visualization",
 )
-PRODUCT = ("flows", "flows.commands", "tasks", "tasks.page", "blocks", "blocks.ledger", "blocks.wavespeed")
+PRODUCT = ("flows", "tasks", "blocks")
+# Alembic imports these itself, with what it is about to do.
+_MIGRATIONS = "blocks.ledger.migrations"
 
 
 def _load_product() -> None:
     for package in PRODUCT:
-        for found in pkgutil.iter_modules(importlib.import_module(package).__path__, f"{package}."):
-            if not found.ispkg:
+        for found in pkgutil.walk_packages(importlib.import_module(package).__path__, f"{package}."):
+            if not found.name.startswith(_MIGRATIONS):
                 with suppress(ImportError):
                     importlib.import_module(found.name)
 
@@ -73,7 +75,8 @@ WITH_PREFECT = tuple(
     for name in sys.modules
     if name not in _without_prefect and name.partition(".")[0] in {*PRODUCT, "prefect"}
 )
-from tasks import page, recording  # noqa: E402 - it stands behind what needs Prefect
+from tasks import page  # noqa: E402 - it stands behind what needs Prefect
+from tasks.run_files import recording  # noqa: E402 - it stands behind what needs Prefect
 
 importlib.metadata.version = cache(importlib.metadata.version)
 recording.versions()

@@ -11,11 +11,11 @@ from blocks.money import dollars_text
 from blocks.settings import load_settings
 from flows.preparation import block_values
 from flows.talk import print_json
-from tasks.comparison import Amounts, BriefDifference, Comparison, Pair, StageDifference, compare
-from tasks.comparison_document import comparison_document
 from tasks.exports import visible
+from tasks.provenance.comparison import Amounts, BriefDifference, Comparison, Pair, StageDifference, compare
+from tasks.provenance.comparison_document import comparison_document
+from tasks.provenance.word_difference import Piece
 from tasks.record import InputRecord, RunRecord
-from tasks.word_difference import Piece
 
 _HEADS = {"added": ("+", "green"), "removed": ("-", "red"), "changed": ("~", "yellow")}
 _WORDS = {"same": ("", "", ""), "removed": ("[-", "-]", "red"), "added": ("{+", "+}", "green")}

@@ -17,9 +17,9 @@ from flows.preparation import block_values
 from flows.talk import print_json, say
 from flows.terminal import terminal
 from tasks.exports import visible
-from tasks.forgetting import Candidate, Choice, candidates, forget, total_bytes
 from tasks.models import Stage
-from tasks.thumbnails import Thumbnails
+from tasks.page.thumbnails import Thumbnails
+from tasks.run_files.forgetting import Candidate, Choice, candidates, forget, total_bytes
 
 _LONGEST_DAYS = 100_000
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from blocks.errors import InvalidInput
 from flows.talk import say
+from tasks.briefs.starter import MEDIA, starter_csv
 from tasks.exports import write_atomically
-from tasks.starter import MEDIA, starter_csv
 
 MEDIA_FOLDER = "sample-media"
 

@@ -30,12 +30,12 @@ def write_past_run(settings: Settings, ledger: Ledger, run_id: str, out: Path | 
 
     Raises InvalidInput where there is no such run, StoreUnusable where the folder cannot be written.
     """
-    from tasks.earlier_run import earlier_run
-    from tasks.kept_reconciliation import kept_reconciliation
     from tasks.page import PageContext
-    from tasks.run_folder import write_run_folder
-    from tasks.settled_since import with_what_was_settled_since
-    from tasks.thumbnails import Thumbnails
+    from tasks.page.thumbnails import Thumbnails
+    from tasks.provenance.earlier_run import earlier_run
+    from tasks.reconciling.kept_reconciliation import kept_reconciliation
+    from tasks.reconciling.settled_since import with_what_was_settled_since
+    from tasks.run_files.run_folder import write_run_folder
 
     record, own_folder = _past_run(ledger, run_id)
     record = with_what_was_settled_since(record, ledger.attempts(settled_run_id=record.run))
@@ -65,7 +65,7 @@ def write_past_run(settings: Settings, ledger: Ledger, run_id: str, out: Path | 
 
 
 async def verify_run(run_id: str, *, workspace: str | None) -> int:
-    from tasks.verification import verify_run_folder
+    from tasks.provenance.verification import verify_run_folder
 
     settings = load_settings(block=await block_values(None, workspace))
     with _ledger(settings.ledger_address, run_id) as ledger:

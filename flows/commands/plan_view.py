@@ -9,9 +9,9 @@ from rich.text import Text
 from blocks.money import dollars_text
 from flows.terminal import fits, terminal
 from tasks.exports import duration_text, visible
-from tasks.plan import Plan, PlannedStage
-from tasks.plan_duration import Duration
-from tasks.plan_quote import Quotes
+from tasks.planning.plan import Plan, PlannedStage
+from tasks.planning.plan_duration import Duration
+from tasks.planning.plan_quote import Quotes
 
 # More lines than a screen has: a terminal is shown what is to be paid for, and the number of the others.
 _MOST_CACHED = 40

@@ -18,8 +18,8 @@ from flows.preparation import block_values
 from flows.reconcile import ReconcileOptions, reconcile
 from flows.talk import print_json, say
 from tasks.exports import visible
-from tasks.person_decisions import PersonDecisions
-from tasks.reconciliation import NEEDS_PERSON, AttemptLine, Reconciliation, Verdict, moment_text
+from tasks.reconciling.person_decisions import PersonDecisions
+from tasks.reconciling.reconciliation import NEEDS_PERSON, AttemptLine, Reconciliation, Verdict, moment_text
 
 # The whole table; a narrower terminal is shown less of it (`--json` has everything).
 _WIDE = 190
@@ -60,7 +60,7 @@ async def reconcile_account(request: ReconcileRequest) -> int:
 
 def _keep_with_the_run(settings: Settings, found: Reconciliation) -> None:
     """The run's tables and page say what the account says by now; a run that left no folder gets none."""
-    from tasks.kept_reconciliation import keep_reconciliation
+    from tasks.reconciling.kept_reconciliation import keep_reconciliation
 
     assert found.run is not None
     ledger = Ledger.open_if_exists(settings.ledger_address)

@@ -23,8 +23,8 @@ from flows.preparation import (
 )
 from flows.talk import print_json, say
 from tasks.endings import ExitStatus
-from tasks.plan_file import ApprovedPlan, read_plan
-from tasks.progress import RunProgress, progress_for
+from tasks.planning.plan_file import ApprovedPlan, read_plan
+from tasks.watching.progress import RunProgress, progress_for
 
 if TYPE_CHECKING:
     from flows.closing import ClosedRun
@@ -74,7 +74,7 @@ async def run_campaign(request: RunRequest) -> int:
             closed = await _run_flow(request, options, ready, progress)
     _say_how_it_ended(closed, quiet=request.quiet)
     if request.as_json:
-        from tasks.recording import summary
+        from tasks.run_files.recording import summary
 
         print_json(summary(closed.record, str(closed.folder)))
     return int(closed.status)

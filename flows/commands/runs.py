@@ -13,8 +13,8 @@ from blocks.settings import load_settings
 from flows.preparation import block_values
 from flows.talk import print_json, say
 from flows.terminal import fits, terminal
+from tasks.accounting.run_figures import RunSummary, summaries
 from tasks.exports import duration_text, visible
-from tasks.run_figures import RunSummary, summaries
 
 _SHOWN = ("run", "started (UTC)", "exit", "done", "failed", "held", "charged", "cached", "time")
 

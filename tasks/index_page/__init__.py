@@ -14,10 +14,10 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from tasks.accounting.run_figures import RunSummary
 from tasks.exports import duration_text, utf8, visible, write_atomically
 from tasks.index_page.charts import Bar, Line, bar_chart, full_height, line_chart, share_bar
 from tasks.page.texts import brief_seconds, money
-from tasks.run_figures import RunSummary
 
 NAME = "index.html"
 # Only a page that has this in it is written over: OUT may be a folder with an index.html of somebody's own.

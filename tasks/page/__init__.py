@@ -10,7 +10,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from tasks.comparison import Comparison
+from tasks.accounting.tables import MEASURES, STAGES, RunTables
 from tasks.exports import cell_text, duration_text, utf8, visible
 from tasks.page import costs, overview, texts, timeline
 from tasks.page.assembly import shell
@@ -21,8 +21,8 @@ from tasks.page.latencies import STEP_NAMES, STEPS, latency_of_stages
 from tasks.page.makespan import makespan, worked
 from tasks.page.media import FOLDER, Beside, PageContext, PageMedia, beside, flagged_files, page_media
 from tasks.page.provenance import provenance_json
+from tasks.provenance.comparison import Comparison
 from tasks.record import Outcome, RunRecord, StageRecord
-from tasks.tables import MEASURES, STAGES, RunTables
 
 __all__ = ["FOLDER", "Beside", "PageContext", "PageMedia", "beside", "page_media", "report_html"]
 

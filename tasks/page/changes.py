@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tasks.comparison import AssetChange, BriefDifference, Comparison, StageDifference
+from tasks.provenance.comparison import AssetChange, BriefDifference, Comparison, StageDifference
 
 # More than these are counted, not shown: `campaign diff` lists them all.
 MOST_SHOWN = 60

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from tasks.accounting.tables import STAGES
 from tasks.page.causes import Cause, cause_of
 from tasks.record import Outcome, RunRecord, StageRecord
-from tasks.tables import STAGES
 
 
 @dataclass(frozen=True)

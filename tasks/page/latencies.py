@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from tasks.accounting.tables import STAGES, Table
 from tasks.page.charts import Part, histogram, share_bar
 from tasks.page.texts import brief_seconds, count
 from tasks.record import RunRecord, StageRecord
-from tasks.tables import STAGES, Table
 
 STEPS = ("queue_s", "upload_s", "submit_s", "inference_s", "detect_s", "download_s")
 STEP_NAMES = {

@@ -6,12 +6,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tasks.comparison import Comparison
 from tasks.exports import asset_place
 from tasks.page.changes import pictures_to_compare
+from tasks.page.thumbnails import Original, Size, Thumbnails
+from tasks.provenance.comparison import Comparison
+from tasks.provenance.verification import file_sha256
 from tasks.record import RunRecord
-from tasks.thumbnails import Original, Size, Thumbnails
-from tasks.verification import file_sha256
 
 FOLDER = "page"
 

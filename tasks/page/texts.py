@@ -8,9 +8,9 @@ from urllib.parse import quote
 from markupsafe import Markup, escape
 
 from blocks.money import dollars_text, to_dollars
+from tasks.accounting.tables import plain_quantity
 from tasks.exports import cell_text, utf8, visible
 from tasks.record import AssetRecord, InputRecord, RunRecord, StageRecord
-from tasks.tables import plain_quantity
 
 # Above this, prompts and messages are shortened on the page (never in the files), so that it opens quickly.
 TEXT_BYTES = 700_000

@@ -1,0 +1,1 @@
+"""What a run cost and how long it took, as tables."""

@@ -1,0 +1,1 @@
+"""One piece of work, paid for once: from the reservation to verified bytes."""

@@ -1,0 +1,141 @@
+"""One piece of work, paid for once: whatever calls this, and however often, the ledger is asked first.
+
+Each step of an attempt is written down before the next one begins, so that any of them can be the last: the next run
+finds where it ended and goes on from there, by the prediction's id where there is one.
+"""
+
+import asyncio
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+
+from blocks.errors import NeedsPerson, PredictionFailed, RequestRefused
+from blocks.ledger import (
+    AlreadyStored,
+    AttemptRow,
+    AttemptState,
+    Busy,
+    GenerationWork,
+    Granted,
+    HeldForPerson,
+    LeaseLost,
+    StoredGeneration,
+)
+from blocks.ledger import WorkInput as LedgerInput
+from tasks.paying.collecting import as_record, await_end, collect
+from tasks.paying.recovery import resolve
+from tasks.paying.restoring import make_whole
+from tasks.paying.stopwatch import Stopwatch
+from tasks.paying.submitting import submit
+from tasks.paying.workbench import Workbench
+from tasks.record import Outcome
+from tasks.work import StageResult, StageWork
+
+BUSY_SECONDS = 0.5
+
+
+async def generate(bench: Workbench, work: StageWork) -> StageResult:
+    """The work's pictures or clip: found, adopted, resumed or made, and paid for at most once.
+
+    Raises Transient where trying again may help and costs nothing; Terminal, BudgetRefused, NeedsPerson, MediaError or
+    Stopped where it does not. Whatever is raised, the attempt's state is in the ledger.
+    """
+    watch = bench.stopwatch(work.brief, work.stage)
+    lock = bench.lock(f"work {work.key}")
+    with watch.step("queue_s"):
+        await lock.acquire()
+    try:
+        while True:
+            bench.stop.check()
+            if work.key in bench.refused:
+                raise bench.refused[work.key]
+            match await bench.ask(
+                bench.ledger.claim, _entry(bench, work), owner=bench.owner, run_id=bench.run_id
+            ):
+                case AlreadyStored(generation):
+                    if await make_whole(bench, generation):
+                        return found(work, generation, watch)
+                    # Paid for, but damaged or gone: collected again from the service, free of charge.
+                    await bench.ask(bench.ledger.reopen, work.key)
+                case Busy():
+                    with watch.step("queue_s"):
+                        await bench.stop.sleep(BUSY_SECONDS)
+                case HeldForPerson(attempt):
+                    raise NeedsPerson(attempt.held_reason or "an earlier attempt is held")
+                case Granted(attempt):
+                    try:
+                        return await _carry_out(bench, work, attempt, watch)
+                    except LeaseLost:
+                        continue  # somebody else has it now: most likely their result is adopted
+                    except (RequestRefused, PredictionFailed) as error:
+                        bench.refused[work.key] = error
+                        raise
+                    finally:
+                        await asyncio.shield(bench.ask(bench.ledger.release, work.key, bench.owner))
+    finally:
+        lock.release()
+
+
+def found(work: StageWork, generation: StoredGeneration, watch: Stopwatch) -> StageResult:
+    """What the ledger has already, as a result of this run: nothing sent, nothing charged."""
+    return StageResult(
+        key=work.key,
+        outcome=Outcome.CACHED,
+        attempt=None,
+        prediction_id=generation.prediction_id,
+        assets=tuple(as_record(asset) for asset in generation.assets),
+        latency=watch.latency(),
+        started_at=watch.started_at,
+        ended_at=datetime.now(UTC),
+    )
+
+
+def _entry(bench: Workbench, work: StageWork) -> GenerationWork:
+    return GenerationWork(
+        key=work.key,
+        service=bench.settings.service,
+        provider=bench.provider,
+        model=work.model,
+        stage=work.stage,
+        request=work.parameters,
+        inputs=tuple(LedgerInput(role=item.role, sha256=item.sha256) for item in work.inputs),
+        take=work.take,
+        prompt=work.prompt,
+    )
+
+
+async def _carry_out(
+    bench: Workbench, work: StageWork, attempt: AttemptRow | None, watch: Stopwatch
+) -> StageResult:
+    earlier = False
+    if attempt is not None:
+        earlier = attempt.run_id != bench.run_id
+        attempt = await bench.ask(
+            bench.ledger.resume,
+            attempt.id,
+            run_id=bench.run_id,
+            owner=bench.owner,
+            day_cap=bench.settings.day_cap,
+        )
+        if attempt.state in {AttemptState.INTENT, AttemptState.UNKNOWN}:
+            attempt = await resolve(bench, attempt)
+        bench.progress.stage_reserved(work.brief, work.stage, attempt.reserved)
+        if attempt.prediction_id is not None:
+            bench.progress.stage_submitted(work.brief, work.stage, found=True)
+    async with AsyncExitStack() as stack:
+        with watch.step("queue_s"):
+            await stack.enter_async_context(bench.limits.place())
+        if attempt is None or attempt.state is AttemptState.RESERVED:
+            earlier = False
+            attempt = await submit(bench, work, attempt, watch)
+        outputs = await await_end(bench, work, attempt, watch)
+    assets = await collect(bench, work, attempt, outputs, watch)
+    return StageResult(
+        key=work.key,
+        outcome=Outcome.RESUMED if earlier else Outcome.GENERATED,
+        attempt=attempt.id,
+        prediction_id=attempt.prediction_id,
+        assets=assets,
+        latency=watch.latency(),
+        started_at=watch.started_at,
+        ended_at=datetime.now(UTC),
+    )

@@ -1,0 +1,71 @@
+"""Finds out what became of attempts whose POST got no answer, before anybody may send it again."""
+
+from datetime import UTC, datetime, timedelta
+
+from blocks.errors import NeedsPerson, Transient
+from blocks.ledger import AttemptRow, AttemptState, Decision
+from tasks.paying.matching import CLOSE_SECONDS, FAR_SECONDS, Rules, decide
+from tasks.paying.workbench import Workbench
+
+# History pages are looked through from a little before the intent: clocks are learnt, but not believed to the second.
+MARGIN = timedelta(seconds=CLOSE_SECONDS + FAR_SECONDS)
+
+
+async def resolve(bench: Workbench, attempt: AttemptRow) -> AttemptRow:
+    """The attempt in a state that says what to do: ``submitted`` (its prediction is known) or ``reserved`` (send it).
+
+    Raises NeedsPerson where the history leaves it open, Stopped where the run ends before it is known.
+    """
+    while True:
+        await _decide_about_all(bench, attempt)
+        current = await bench.ask(bench.ledger.attempt, attempt.id)
+        if current.state is AttemptState.HELD:
+            raise NeedsPerson(current.held_reason or "its fate is unknown")
+        if current.state not in {AttemptState.INTENT, AttemptState.UNKNOWN}:
+            return current
+        await bench.stop.sleep(bench.settings.poll)
+
+
+async def _decide_about_all(bench: Workbench, attempt: AttemptRow) -> None:
+    # One look at a time: the lock spares the service a history call for each of many lost replies.
+    async with bench.lock(f"recovery {attempt.model}"):
+        current = await bench.ask(bench.ledger.attempt, attempt.id)
+        if current.state not in {AttemptState.INTENT, AttemptState.UNKNOWN}:
+            return
+        waiting = await bench.ask(bench.ledger.attempts_without_id, attempt.service, attempt.model)
+        intents = [row.intent_at for row in waiting if row.intent_at is not None]
+        if not intents:
+            return  # another process has just decided about it
+        # Read before the history: what an old page does not show must not count as missing now.
+        asked, now = datetime.now(UTC), await bench.ask(bench.ledger.now)
+        told = datetime.now(UTC)
+        skew = bench.client.clock.seen_from(now, asked=asked, told=told)
+        try:
+            history = await bench.client.history_since(
+                min(intents) + timedelta(seconds=skew.low) - MARGIN, model=attempt.model
+            )
+        except Transient:
+            return  # asked again after the next pause; nothing is sent meanwhile
+        rules = Rules(
+            quiet=bench.settings.quiet,
+            deadline=bench.settings.deadline_seconds,
+            skew=bench.client.clock.seen_from(now, asked=asked, told=told),
+        )
+
+        def decision(attempts: list[AttemptRow], known: set[str]) -> list[Decision]:
+            candidates = [
+                item for item in history if item.id not in known and item.model in {"", attempt.model}
+            ]
+            # What waits for a person has no id either, and may be what the history shows.
+            held = [
+                row
+                for row in bench.ledger.attempts(state=AttemptState.HELD)
+                if (row.service, row.model) == (attempt.service, attempt.model)
+                and row.prediction_id is None
+                and row.intent_at is not None
+            ]
+            return decide([*attempts, *held], candidates, now, rules)
+
+        await bench.ask(
+            bench.ledger.decide, attempt.service, attempt.model, [item.id for item in history], decision
+        )
