@@ -32,7 +32,10 @@ _OPENED = "return performance.getEntriesByType('navigation')[0].loadEventEnd"
 
 def write(folder: Path, briefs: int) -> tuple[Path, float]:
     run = large(folder, Assets(), briefs)
-    named = {item.sha256 for stage in run.stages for item in (*stage.inputs, *stage.assets)}
+    named = {
+        *(item.sha256 for stage in run.stages for item in stage.inputs),
+        *(asset.sha256 for stage in run.stages for asset in stage.assets),
+    }
     media = {
         sha256: Picture(f"page/{sha256[:20]}.webp", 640, 360, f"page/{sha256[:20]}-large.webp")
         for sha256 in named

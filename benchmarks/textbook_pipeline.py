@@ -84,7 +84,7 @@ def textbook_campaign(briefs: list[dict[str, str]], out: str) -> None:
     for brief in briefs:
         edited = edit_image.submit(brief["edit"], brief["image"], f"{out}/{brief['brief']}-edit.png")
         composed.append(
-            compose_images.submit(brief["compose"], edited, f"{out}/{brief['brief']}-compose.png")
+            compose_images.submit(brief["compose"], edited, f"{out}/{brief['brief']}-compose.png")  # type: ignore[call-overload] # a future stands for its result
         )
     for future in composed:
         future.result()

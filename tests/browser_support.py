@@ -64,8 +64,13 @@ def show(browser: Chrome, page: Path, *, width: int = 1280, dark: bool = False, 
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme, still]})
     # The same address but for its fragment would not be loaded again.
     browser.get("about:blank")
-    browser.get_log("browser")
+    console(browser)
     browser.get(page.as_uri() + fragment)
+
+
+def console(browser: Chrome) -> list[Any]:
+    """What the page's console was told since this was last asked."""
+    return list(browser.get_log("browser"))  # type: ignore[no-untyped-call] # of Selenium
 
 
 def run_script(browser: Chrome, script: str, *arguments: object) -> Any:

@@ -12,7 +12,7 @@ def read_certificates_once() -> None:
     """From now on the clients of this process, and of those forked from it, share what they would each have read."""
     if ssl.create_default_context is not _make:
         return
-    usual = {"cafile": certifi.where()}
+    usual: dict[str, Any] = {"cafile": certifi.where()}
     shared = _make(**usual)
 
     def make(*arguments: Any, **options: Any) -> ssl.SSLContext:

@@ -25,11 +25,12 @@ from blocks.settings import load_settings
 from blocks.wavespeed import connection
 from flows import closing
 from flows.campaign import make_all, show_plan
-from flows.command_line import _fail, say
+from flows.command_line import _fail
 from flows.interrupts import stop_on_signals
 from flows.out_folder import refuse_an_unusable_home, refuse_an_unusable_out
 from flows.preparation import RunOptions, prepared, refuse_what_the_budget_does_not_cover
 from flows.set_up import set_up
+from flows.talk import say
 from tasks import production
 from tasks.paying import collecting, generation, submitting, waiting
 from tasks.paying.retry_by_cause import MOST_TRIES, tried_again

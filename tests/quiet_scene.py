@@ -36,18 +36,20 @@ class QuietScene:
     def rows(self, rows: Sequence[Mapping[str, str]], name: str = "spring.csv") -> None:
         self.csv = self.workplace.campaign(rows, name)
 
-    def start(self, *, partial: bool = False, first: str = "", **environment: str) -> Any:
+    def start(self, *, flags: str = "", first: str = "", **environment: str) -> Any:
         own = {
             name: value
             for name, value in (self.workplace.environment | environment).items()
             if name.startswith(("WAVESPEED_", "CAMPAIGN_"))
         }
-        return Command(self.folder, own, self.csv, self.log, partial=partial, first=first).start()
+        return Command(
+            self.folder, own, self.csv, self.log, partial=flags == "--partial", first=first
+        ).start()
 
-    def run(self, *, partial: bool = False, first: str = "", **environment: str) -> int:
+    def run(self, *, flags: str = "", first: str = "", **environment: str) -> int:
         """The exit status; what was said is in ``said``, and is no traceback."""
         self.log.unlink(missing_ok=True)
-        status = ended(self.start(partial=partial, first=first, **environment))
+        status = ended(self.start(flags=flags, first=first, **environment))
         assert "Traceback" not in self.said, self.said
         return status
 

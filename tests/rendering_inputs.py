@@ -4,6 +4,7 @@ import io
 import math
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -75,7 +76,7 @@ def clip(
     with av.open(file, "w", format=kind) as target:
         picture = target.add_stream("libx264", rate=rate, options={"preset": "ultrafast", "crf": "18"})
         picture.width, picture.height, picture.pix_fmt = *size, pixel_format
-        sound = target.add_stream(sound_codec, rate=44_100, layout="stereo") if sound_seconds else None
+        sound: Any = target.add_stream(sound_codec, rate=44_100, layout="stereo") if sound_seconds else None
         for index in range(round(seconds * rate)):
             shown = ground.copy()
             angle = 2 * math.pi * index / rate / 2
@@ -83,7 +84,9 @@ def clip(
             y = size[1] * (0.5 + 0.3 * math.sin(angle))
             reach = min(size) * 0.14
             ImageDraw.Draw(shown).ellipse((x - reach, y - reach, x + reach, y + reach), fill=(250, 244, 210))
-            target.mux(picture.encode(av.VideoFrame.from_image(shown)))
+            target.mux(
+                picture.encode(av.VideoFrame.from_ndarray(np.asarray(shown.convert("RGB")), format="rgb24"))
+            )
         target.mux(picture.encode())
         if sound is not None and sound_seconds:
             moments = np.arange(round(sound_seconds * 44_100)) / 44_100
@@ -110,7 +113,7 @@ def turned_upright(mp4: bytes) -> bytes:
 def frames(data: bytes) -> list[Image.Image]:
     """Every frame as shown, without regard to the display matrix."""
     with av.open(io.BytesIO(data), "r") as source:
-        return [frame.to_image() for frame in source.decode(video=0)]
+        return [Image.fromarray(frame.to_ndarray(format="rgb24")) for frame in source.decode(video=0)]
 
 
 def loudness(data: bytes) -> np.ndarray:
@@ -124,4 +127,5 @@ def loudness(data: bytes) -> np.ndarray:
         ]
     samples = np.concatenate(pieces)
     whole = samples[: len(samples) // 400 * 400].reshape(-1, 400)
-    return np.sqrt((whole**2).mean(axis=1))
+    strength: np.ndarray = np.sqrt((whole**2).mean(axis=1))
+    return strength

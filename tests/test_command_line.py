@@ -84,12 +84,12 @@ def test_results_are_read_as_a_campaign_again_and_cost_nothing(workplace: Workpl
 
 def test_past_runs_are_listed_written_again_and_verified(workplace: Workplace) -> None:
     campaign = workplace.campaign([{"brief": "a", "edit_prompt": "x", "edit_image": workplace.picture()}])
-    assert workplace.run("runs", "--json").document == []
+    assert json.loads(workplace.run("runs", "--json").stdout) == []
     assert workplace.run("report", "latest").status == 2
     runs = [workplace.run("run", campaign, "--json").document["run"] for _ in range(2)]
     assert runs[0] != runs[1]
 
-    listed = workplace.run("runs", "--json").document
+    listed = json.loads(workplace.run("runs", "--json").stdout)
     assert [run["run"] for run in listed] == runs[::-1]
     out = workplace.out(runs[1])
     before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}

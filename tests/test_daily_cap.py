@@ -175,14 +175,14 @@ def test_runs_share_the_day_and_the_next_day_goes_on(scene: QuietScene) -> None:
     assert "$0.032 are left until" in scene.said
     assert scene.billed == ["a"], "a plan above what is left was not refused before anything was spent"
 
-    assert scene.run(partial=True, **cap) == 3, scene.said
+    assert scene.run(flags="--partial", **cap) == 3, scene.said
     assert len(scene.billed) == 2
     held = [brief for brief in scene.last().briefs if brief.status == "held"]
     assert len(held) == 1
     tomorrow = (datetime.now(UTC) + timedelta(days=1)).strftime("%Y-%m-%d 00:00 UTC")
     assert f"it goes on from {tomorrow}" in str(held[0].error)
 
-    assert scene.run(partial=True, **cap) == 3, scene.said
+    assert scene.run(flags="--partial", **cap) == 3, scene.said
     assert len(scene.billed) == 2, "the cap was passed"
 
     # The next day, by the ledger: what was reserved, was reserved yesterday.

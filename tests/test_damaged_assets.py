@@ -137,7 +137,8 @@ def damage_what_is_uploaded() -> None:
     """In the forked process: the first asset that is about to be sent as an input is damaged just before."""
     from tasks.paying import uploading  # noqa: PLC0415 - in the forked process only
 
-    upload, harmed = uploading._upload, []
+    upload = uploading._upload
+    harmed: list[Path] = []
 
     async def harming(bench: object, item: object) -> str:
         path = bench.store.path(item.sha256)  # type: ignore[attr-defined] # a workbench and an input
@@ -146,12 +147,13 @@ def damage_what_is_uploaded() -> None:
             flip_a_bit(path)
         return await upload(bench, item)  # type: ignore[arg-type] # a workbench and an input
 
-    uploading._upload = harming  # type: ignore[assignment] # in the forked process only
+    uploading._upload = harming
 
 
 def damage_what_is_placed() -> None:
     """In the forked process: the first asset that goes into the run's folder is damaged just before."""
-    place, harmed = AssetStore.place, []
+    place = AssetStore.place
+    harmed: list[str] = []
 
     def harming(store: AssetStore, sha256: str, destination: Path) -> None:
         if not harmed:
@@ -159,4 +161,4 @@ def damage_what_is_placed() -> None:
             flip_a_bit(store.path(sha256))
         place(store, sha256, destination)
 
-    AssetStore.place = harming  # type: ignore[method-assign] # in the forked process only
+    AssetStore.place = harming  # type: ignore[method-assign,assignment] # in the forked process only

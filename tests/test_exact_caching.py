@@ -29,7 +29,6 @@ from simulator_support import picture
 from blocks.errors import BudgetRefused
 from blocks.ledger import Ledger
 from blocks.prices import PriceBook
-from flows import preparation
 from tasks.planning.plan_reasons import Cause
 
 
@@ -150,7 +149,7 @@ async def test_another_price_list_changes_no_work(
     usual = PriceBook.load()
     dearer = {place: 2 * price for place, price in usual.unit_prices.items()}
     book = PriceBook("other-2026-11-02.csv", "2026-11-02", "0" * 64, usual.rows, dearer)
-    monkeypatch.setattr(preparation.PriceBook, "load", lambda: book)
+    monkeypatch.setattr(PriceBook, "load", lambda: book)
     plan = await plan_of(product, desk.write())
     assert plan.wholly_cached
     assert plan.saved == 2 * (5 * PICTURE + int(SECOND * CLIP_SECONDS))

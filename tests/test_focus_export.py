@@ -319,7 +319,7 @@ def test_the_documented_queries_read_all_runs_at_once(
         for block in code_blocks(ROOT / "docs" / "tables.md")
         if (found := re.fullmatch(r'duckdb -c "([^"]+)"\n', block.text))
     ]
-    by_run, by_stage, by_month = (duckdb.sql(query).fetchall() for query in queries)
+    by_run, by_stage, by_month = (duckdb.execute(query).fetchall() for query in queries)
     assert by_run == [
         ("20261121-093000-a1b2", Decimal("2.024320"), Decimal("1.940320")),
         ("20261122-093000-b2c3", Decimal("1.987000"), Decimal("0.000000")),

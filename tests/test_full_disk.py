@@ -53,7 +53,7 @@ def read_only_folder(tmp_path: Path) -> Iterator[Path]:
 
 
 def leave_four_megabytes() -> None:
-    shutil.disk_usage = lambda _: SimpleNamespace(free=4 << 20)  # type: ignore[assignment] # the disk is full
+    shutil.disk_usage = lambda _: SimpleNamespace(free=4 << 20)  # type: ignore[assignment,return-value] # the disk is full
 
 
 def be_impatient_with_locks() -> None:

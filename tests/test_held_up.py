@@ -56,7 +56,7 @@ def bench(tmp_path: Path, account: ScriptedAccount) -> Iterator[Workbench]:
 def stand_still_after_the_intent(bench: Workbench, still: object) -> None:
     """``still`` is called when the intent is on disk, the first time."""
     intend = bench.ledger.intend
-    calls = []
+    calls: list[int] = []
 
     def held_up(*arguments: object, **keywords: object) -> object:
         row = intend(*arguments, **keywords)  # type: ignore[arg-type] # handed on as they came
@@ -194,7 +194,8 @@ def short_leases() -> None:
     """In the forked process: a lease that nobody renews is over after a second."""
     from blocks.ledger import claims, owners  # noqa: PLC0415 - in the forked process only
 
-    claims.LEASE_SECONDS = owners.LEASE_SECONDS = 1.0  # type: ignore[misc] # constants, but for this test
+    for module in (claims, owners):
+        vars(module)["LEASE_SECONDS"] = 1.0
 
 
 def stop_after_the_intent() -> None:

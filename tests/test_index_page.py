@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser_support import chromium, loaded, run_script, show, violations
+from browser_support import chromium, console, loaded, run_script, show, violations
 from record_samples import HOSTILE_TEXTS
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
@@ -161,7 +161,7 @@ def test_it_is_accessible_at_every_width_and_loads_nothing(
     paper = run_script(browser, "getComputedStyle(document.body).backgroundColor")
     assert (sum(map(int, paper.removeprefix("rgb(").removesuffix(")").split(","))) < 200) is dark
     assert violations(browser) == []
-    assert browser.get_log("browser") == []
+    assert console(browser) == []
     assert loaded(browser) == []
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import openpyxl
 import pandas as pd
 import pytest
-from browser_support import chromium, run_script, show, until
+from browser_support import chromium, console, run_script, show, until
 from campaign_support import Finished, Workplace, rows_of
 from selenium.common.exceptions import NoAlertPresentException
 
@@ -108,7 +108,7 @@ def test_the_page_shows_texts_and_runs_nothing(out: Path, tmp_path: Path) -> Non
         assert "right[U+202E]to left[U+2066] and back" in body
         assert not {"\u202e", "\u2066"} & set(body)
         assert run_script(browser, "document.querySelectorAll('img[src=x], [onerror]').length") == 0
-        assert browser.get_log("browser") == []
+        assert console(browser) == []
 
 
 def test_the_results_run_again_as_a_campaign_and_cost_nothing(

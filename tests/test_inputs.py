@@ -4,7 +4,6 @@ import asyncio
 import csv
 import hashlib
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ from media_samples import encoded, make_clip, scene
 from PIL import Image
 
 from blocks.errors import FetchRefused, InvalidInput, StoreUnusable, Unavailable
-from blocks.media import ClipFacts
+from blocks.media import ClipFacts, decode_picture_fully
 from tasks.briefs import input_files
 from tasks.briefs.inputs import Inputs, load_inputs, read_and_check
 from tasks.briefs.reading import COLUMNS, read_campaign
@@ -90,7 +89,7 @@ async def test_each_file_is_decoded_once_however_it_is_written(
 ) -> None:
     (tmp_path / "a.png").write_bytes(PICTURE)
     decoded: list[Path] = []
-    decode: Callable[[Path], object] = input_files.decode_picture_fully
+    decode = decode_picture_fully
 
     def counting(path: Path) -> object:
         decoded.append(path)

@@ -28,7 +28,7 @@ def test_a_clip_with_sound_is_what_it_is(tmp_path: Path) -> None:
     path = clip(tmp_path)
     facts = inspect_clip(path)
     assert (facts.media_type, facts.container) == ("video/mp4", "mp4")
-    assert (facts.width, facts.height, facts.frames_per_second) == (1280, 720, 25)
+    assert (facts.width, facts.height, facts.frames_per_second) == (1280, 720, Decimal(25))
     assert facts.has_sound
     assert Decimal("5.31") <= facts.duration_seconds <= Decimal("5.34")
     assert facts.bytes == path.stat().st_size
@@ -44,7 +44,11 @@ def test_the_duration_is_that_of_the_longest_stream(short: Path) -> None:
 def test_a_short_clip_is_worth_a_note(tmp_path: Path) -> None:
     path = make_clip(tmp_path / "a.mp4", frames=15, rate=30)
     facts = decode_clip_fully(path)
-    assert (facts.duration_seconds, facts.frames_per_second, facts.has_sound) == (Decimal("0.5"), 30, False)
+    assert (facts.duration_seconds, facts.frames_per_second, facts.has_sound) == (
+        Decimal("0.5"),
+        Decimal(30),
+        False,
+    )
     assert str(facts.frames_per_second) == "30"
     assert clip_notes(facts) == ["0.5 s long; billed as 3 s"]
     assert clip_limit_problems(facts) == []

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 import pytest
 from campaign_support import Workplace
+from prefect.blocks.abstract import NotificationBlock
 from prefect.blocks.core import Block, UnknownBlockType
 from prefect.blocks.notifications import CustomWebhookNotificationBlock, MattermostWebhook
 from prefect.blocks.system import Secret
@@ -70,6 +71,10 @@ def listener() -> Iterator[Listener]:
         thread.join()
 
 
+def keep(block: Block, name: str) -> None:
+    block.save(name, overwrite=True, _sync=True)  # type: ignore[call-arg] # Prefect takes it off: no loop runs here
+
+
 @pytest.fixture(scope="module")
 def blocks(prefect_api: str, listener: Listener) -> str:
     """On the shared server: blocks that work, that fail in all ways, and one that is no notification block."""
@@ -84,16 +89,14 @@ def blocks(prefect_api: str, listener: Listener) -> str:
 
     with temporary_settings({PREFECT_API_URL: prefect_api}):
         for name in ("good", "fail", "slow"):
-            webhook(f"/{name}").save(name, overwrite=True, _sync=True)
+            keep(webhook(f"/{name}"), name)
         gone = webhook("/gone")
         gone.url = f"http://127.0.0.1:1/{CANARY}"
-        gone.save("gone", overwrite=True, _sync=True)
+        keep(gone, "gone")
         host = {"hostname": "127.0.0.1", "port": listener.server_port, "secure": False}
-        MattermostWebhook(token=SecretStr(CANARY), **host).save("good", overwrite=True, _sync=True)
-        MattermostWebhook(token=SecretStr(CANARY), path="/fail", **host).save(
-            "fail", overwrite=True, _sync=True
-        )
-        Secret(value="x").save("plain", overwrite=True, _sync=True)
+        keep(MattermostWebhook(token=SecretStr(CANARY), **host), "good")
+        keep(MattermostWebhook(token=SecretStr(CANARY), path="/fail", **host), "fail")
+        keep(Secret(value="x"), "plain")
     return prefect_api
 
 
@@ -202,7 +205,7 @@ async def test_a_block_whose_kind_is_not_installed_is_told(
     assert capsys.readouterr().err.endswith("not sent: blocks of its kind are not installed here\n")
 
 
-class Waiting(notifications.NotificationBlock):
+class Waiting(NotificationBlock):
     """As some blocks are: its method is no coroutine, and waits until its service answers."""
 
     _answers: ClassVar[Callable[[], object]]

@@ -260,7 +260,10 @@ def test_a_hostile_path_is_encoded(tmp_path: Path) -> None:
 
 
 def with_media(run: RunRecord) -> dict[str, Picture]:
-    found = {item.sha256 for stage in run.stages for item in (*stage.inputs, *stage.assets)}
+    found = {
+        *(item.sha256 for stage in run.stages for item in stage.inputs),
+        *(asset.sha256 for stage in run.stages for asset in stage.assets),
+    }
     return {
         sha256: Picture(f"page/{sha256[:20]}.webp", 640, 360, f"page/{sha256[:20]}-large.webp")
         for sha256 in found

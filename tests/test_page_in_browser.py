@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
-from browser_support import chromium, figures, loaded, run_script, show, until, violations
+from browser_support import chromium, console, figures, loaded, run_script, show, until, violations
 from campaign_support import Workplace, charged_millionths, rows_of, wait_until
 from page_reader import number
 from record_samples import Assets, brief, every_outcome, large, record, stage
@@ -94,7 +94,7 @@ def _earlier(run: RunRecord) -> RunRecord:
 
 def quiet_and_alone(browser: Chrome, page: Path) -> None:
     """Nothing was refused by the page's policy, broken, or asked for from anywhere but the run's folder."""
-    assert browser.get_log("browser") == []
+    assert console(browser) == []
     assert all(name.startswith(page.parent.as_uri() + "/") for name in loaded(browser)), loaded(browser)
     assert run_script(browser, "document.documentElement.scrollWidth <= window.innerWidth")
 

@@ -79,4 +79,6 @@ def _finish(worker: Worker, state: AttemptState, claim: Granted) -> None:
 def test_what_was_uploaded_is_still_known(past_url: str) -> None:
     with Ledger.open(past_url) as ledger, ledger._database.read() as connection:
         addresses = connection.exec_driver_sql("SELECT origin, sha256, url FROM uploads").all()
-    assert addresses == [(SERVICE, sha256_of("input"), "https://media.example.org/uploads/input.png")]
+    assert [tuple(address) for address in addresses] == [
+        (SERVICE, sha256_of("input"), "https://media.example.org/uploads/input.png")
+    ]

@@ -24,7 +24,6 @@ from blocks.errors import BudgetRefused, InvalidInput
 from blocks.money import to_millionths
 from blocks.prices import PriceBook
 from blocks.settings import Settings, load_settings
-from flows import preparation
 from flows.approval import approved_csv, prepared_as_approved, save_plan
 from flows.commands.run import _options
 from flows.preparation import prepared
@@ -125,7 +124,7 @@ async def test_everything_that_differs_is_named_at_once(
     usual = PriceBook.load()
     compose = "kwaivgi/kling-image-o3/edit"
     dearer = replace(usual, unit_prices=usual.unit_prices | {(compose, "4k"): 60_000})
-    monkeypatch.setattr(preparation.PriceBook, "load", lambda: dearer)
+    monkeypatch.setattr(PriceBook, "load", lambda: dearer)
     (desk.folder / "cup.png").write_bytes(picture(width=320))
     desk.write([*ROWS, {"brief": "c", "edit_prompt": "warm", "edit_image": "cup.png"}])
 

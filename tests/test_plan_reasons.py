@@ -221,7 +221,12 @@ def test_no_record_is_read_where_nothing_is_wanted_or_all_is_found(
     for number in range(4):
         end_run(ledger, "a", prompt=str(number))
     read: list[str] = []
-    monkeypatch.setattr(Ledger, "run_record", lambda _, run: read.append(run) or "")
+
+    def reading(_: Ledger, run: str) -> str:
+        read.append(run)
+        return ""
+
+    monkeypatch.setattr(Ledger, "run_record", reading)
     assert found(ledger) == {}
     assert read == []
     monkeypatch.setattr(past_runs, "_MOST_RUNS", 2)

@@ -4,7 +4,7 @@ import asyncio
 import base64
 import io
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -210,7 +210,7 @@ class PrefectServer:
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[PrefectServer]:
+def server(monkeypatch: pytest.MonkeyPatch) -> PrefectServer:
     server = PrefectServer()
     monkeypatch.setattr(artifacts, "get_client", server.client)
     context = SimpleNamespace(flow_run=SimpleNamespace(id=uuid4(), tags=["nightly"]))
@@ -224,7 +224,7 @@ def bench() -> Any:
     progress = SilentProgress()
     progress.start({"edit": 4}, 0, None, campaign="spring")
     notes: list[str] = []
-    progress.line = notes.append  # type: ignore[method-assign] # what a view would show
+    progress.line = notes.append  # type: ignore[method-assign,assignment] # what a view would show
     return SimpleNamespace(
         progress=progress, run_id="r", provider="wavespeed", note=notes.append, notes=notes
     )

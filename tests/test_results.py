@@ -6,7 +6,8 @@ from pathlib import Path
 
 from record_samples import COLUMNS, Assets, brief, every_outcome, hostile, record
 
-from tasks.accounting.results import SOURCE_COLUMNS, results_csv
+from tasks.accounting.results import results_csv
+from tasks.briefs.brief_columns import SOURCE_COLUMNS
 from tasks.briefs.campaign_file import RESULT_COLUMNS, read_campaign_file
 from tasks.exports import original_cell
 

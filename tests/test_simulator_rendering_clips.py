@@ -3,6 +3,7 @@
 import io
 from fractions import Fraction
 from itertools import pairwise
+from typing import Any
 
 import av
 import numpy as np
@@ -30,12 +31,12 @@ from simulator.rendering.styles import variation_for
 FRAME = 1 / 24
 
 
-def facts(data: bytes) -> dict[str, object]:
+def facts(data: bytes) -> dict[str, Any]:
     with av.open(io.BytesIO(data), "r") as source:
         picture = source.streams.video[0]
         sounds = source.streams.audio
         return {
-            "seconds": Fraction(source.duration, av.time_base),
+            "seconds": Fraction(source.duration or 0, av.time_base),
             "rate": picture.average_rate,
             "size": (picture.width, picture.height),
             "codec": picture.codec_context.name,
@@ -148,7 +149,7 @@ def test_each_reference_is_seen(source: bytes, prompt: str) -> None:
     ],
     ids=["60 fps", "sound outlasts the picture", "mov with PCM", "odd sides", "10 bit"],
 )
-def test_clips_of_every_make_are_taken(options: dict[str, object], size: tuple[int, int]) -> None:
+def test_clips_of_every_make_are_taken(options: dict[str, Any], size: tuple[int, int]) -> None:
     original = clip(**options)
     made = render_video_edit(original, [], "soft light, blur", keep_original_sound=True)
     after = facts(made)

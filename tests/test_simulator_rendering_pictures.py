@@ -2,6 +2,7 @@
 
 import io
 import pickle
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from simulator.rendering.sizes import nearest_aspect_ratio, picture_size
 from simulator.rendering.styles import look_for, variation_for
 from simulator.rendering.vocabulary import COLOURS
 
-EDIT = {"aspect_ratio": "3:2", "resolution": "1k", "output_format": "png", "number": 1}
+EDIT: dict[str, Any] = {"aspect_ratio": "3:2", "resolution": "1k", "output_format": "png", "number": 1}
 
 
 def edit(image: bytes, prompt: str, **changes: object) -> bytes:
@@ -49,7 +50,10 @@ def label_likeness(shown: np.ndarray) -> float:
 def inside(card: Image.Image) -> np.ndarray:
     """A small grey copy without the card's rim."""
     rim = round(0.06 * min(card.size))
-    return pixels(card.crop((rim, rim, card.width - rim, card.height - rim)), (40, 40)).mean(axis=-1)
+    grey: np.ndarray = pixels(card.crop((rim, rim, card.width - rim, card.height - rim)), (40, 40)).mean(
+        axis=-1
+    )
+    return grey
 
 
 @pytest.mark.parametrize(
@@ -131,7 +135,8 @@ def test_the_original_stays_recognisable_and_is_changed(photo: bytes, prompt: st
 
 def test_words_do_what_they_say(photo: bytes) -> None:
     def average(prompt: str) -> np.ndarray:
-        return pixels(edit(photo, prompt), (312, 208)).mean(axis=(0, 1))
+        colour: np.ndarray = pixels(edit(photo, prompt), (312, 208)).mean(axis=(0, 1))
+        return colour
 
     plain = average("")
     assert average("midnight").sum() < plain.sum() * 0.8

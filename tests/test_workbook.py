@@ -9,6 +9,8 @@ from typing import Any
 
 import openpyxl
 import pytest
+from openpyxl.cell import Cell
+from openpyxl.utils import get_column_letter
 from openpyxl.workbook import Workbook
 from record_samples import (
     HOSTILE_TEXTS,
@@ -85,6 +87,7 @@ def test_moments_are_dates_in_utc(tmp_path: Path) -> None:
     latency = opened(written(record(tmp_path, (one,)), tmp_path))["Latency"]
     names = [cell.value for cell in latency[1]]
     cell = latency.cell(2, names.index("started_utc") + 1)
+    assert isinstance(cell, Cell)
     assert cell.is_date
     assert cell.value == (STARTED + timedelta(milliseconds=500)).replace(tzinfo=None)
 
@@ -96,7 +99,9 @@ def test_headers_stay_in_view_and_filter(tmp_path: Path, run: RunRecord) -> None
         assert str(page.freeze_panes).rstrip("0123456789") > "A", "the first column stays too"
         assert str(page.freeze_panes).endswith("2")
         assert page.auto_filter.ref == page.dimensions
-        assert all(8 <= page.column_dimensions[cell.column_letter].width <= 61 for cell in page[1])
+        assert all(
+            8 <= page.column_dimensions[get_column_letter(cell.column or 0)].width <= 61 for cell in page[1]
+        )
         assert all(cell.font.bold for cell in page[1])
 
 
@@ -115,7 +120,10 @@ def test_a_simulated_run_cannot_be_mistaken(tmp_path: Path, run: RunRecord) -> N
     assert marked["Run"]["A2"].value == SIMULATED
     assert marked["Run"]["A2"].fill.fgColor.rgb == "FFB00020"
     for page in marked:
+        assert page.sheet_properties.tabColor is not None
         assert page.sheet_properties.tabColor.rgb == "FFB00020"
+        assert page.oddHeader is not None
+        assert page.oddHeader.center is not None
         assert SIMULATED in str(page.oddHeader.center.text)
     assert "SIMULATED" in str(marked.properties.title)
     assert not any(
