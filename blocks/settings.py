@@ -247,7 +247,7 @@ def point_prefect_home(settings: Settings) -> Path:
     """
     home = os.environ.get("PREFECT_HOME")
     if home:
-        return Path(home).expanduser()
+        return _usable_prefect_home(Path(home).expanduser())
     chosen = (settings.home / "prefect").absolute()
     # Prefect makes its own folder, but no folder above it.
     try:
@@ -258,4 +258,18 @@ def point_prefect_home(settings: Settings) -> Path:
             "is kept there. Name a folder that you may write to. Nothing was spent"
         ) from error
     os.environ["PREFECT_HOME"] = str(chosen)
+    return chosen
+
+
+def _usable_prefect_home(chosen: Path) -> Path:
+    try:
+        chosen.mkdir(parents=True, exist_ok=True)
+        usable, wrong = os.access(chosen, os.W_OK | os.X_OK), "may not be written to"
+    except OSError as error:
+        usable, wrong = False, error.strerror or str(error)
+    if not usable:
+        raise InvalidInput(
+            f"PREFECT_HOME {chosen} cannot be used ({wrong}); name a folder that you may write to, or unset it: then "
+            "it is CAMPAIGN_HOME/prefect. Nothing was spent"
+        )
     return chosen

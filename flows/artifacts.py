@@ -19,6 +19,7 @@ from prefect.context import FlowRunContext
 from flows.closing import ClosedRun
 from tasks.accounting.markdown_summary import markdown_summary, plain
 from tasks.accounting.tables import Table, run_tables
+from tasks.page.texts import count
 from tasks.paying.workbench import Workbench
 from tasks.record import RunRecord
 from tasks.run_files.contact_sheet import contact_sheet
@@ -103,11 +104,10 @@ def artifacts_of(closed: ClosedRun) -> list[Artifact]:
     ]
     sheet = contact_sheet(record, closed.folder)
     if sheet is not None:
-        content, count = sheet
+        content, number = sheet
         finished = sum(brief.status == "done" for brief in record.briefs)
-        what = (
-            f"{count} of {finished} finished briefs; the files lie in {closed.folder.absolute() / 'assets'}"
-        )
+        lie_in = closed.folder.absolute() / "assets"
+        what = f"{number} of {count(finished, 'finished brief')}; the files lie in {lie_in}"
         found.append(
             ImageArtifact(
                 key=artifact_key(record.campaign, "pictures"),

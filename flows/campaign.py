@@ -15,6 +15,7 @@ from blocks.errors import CampaignError, in_full
 from blocks.settings import load_settings
 from flows.artifacts import publish_run, shown_progress
 from flows.closing import ClosedRun, close_run
+from flows.end_at_once import ending_at_once
 from flows.interrupts import stop_on_signals
 from flows.launch import Launch, current_launch
 from flows.notifications import tell_of_refusal, tell_of_run
@@ -79,6 +80,8 @@ async def _run(
     options: RunOptions, launch: Launch, account: str | None, workspace: str | None, notify: str | None
 ) -> ClosedRun:
     async with AsyncExitStack() as stack:
+        # Until there is something that has to be ended cleanly: Prefect's own way with SIGTERM is a traceback.
+        stack.enter_context(ending_at_once())
         ready = launch.prepared
         if ready is None:
             confine_to = options.csv.absolute().parent if deployment.id else None

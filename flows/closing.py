@@ -3,14 +3,14 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from blocks.assets import AssetGone
 from blocks.errors import CampaignError
-from blocks.ledger import Ledger
+from blocks.ledger import AttemptRow, Ledger
 from blocks.money import dollars_text
 from flows.preparation import Prepared, RunOptions
 from tasks.accounting.run_figures import summaries
@@ -18,9 +18,11 @@ from tasks.endings import ExitStatus, first_of
 from tasks.index_page import write_index_page
 from tasks.page import PageContext
 from tasks.page.causes import cause_of
+from tasks.page.texts import count
 from tasks.page.thumbnails import Thumbnails
 from tasks.paying.generation import generate
 from tasks.paying.workbench import Workbench
+from tasks.planning.plan_notes import paid_before_note
 from tasks.production import MadeBrief
 from tasks.provenance.earlier_run import earlier_run
 from tasks.record import LimitsRecord, RunRecord
@@ -48,7 +50,12 @@ async def close_run(
     await bench.settlement.finish()
     settled = await bench.ask(bench.ledger.attempts, settled_run_id=bench.run_id)
     status = first_of(set().union(*(brief.statuses for brief in made)))
-    notes = list(prepared.plan.notes) + bench.notes
+    paid_before = _net(settled, {attempt.id for attempt in inherited})
+    # What the plan foresaw of that may have come otherwise: another run may have been first, or the bill say more.
+    foreseen = paid_before_note(prepared.plan.paid_before)
+    notes = [note for note in prepared.plan.notes if note != foreseen] + bench.notes
+    if paid_before:
+        notes.append(paid_before_note(paid_before))
     if bench.settlement.unavailable:
         notes.append(f"the billing record could not be read: {bench.settlement.unavailable}")
     ended = datetime.now(UTC)
@@ -107,7 +114,12 @@ async def close_run(
     )
     # Others may run beside this one: each renews the page with all that have ended by then.
     await bench.ask(renew_index, bench.ledger, bench.settings.summaries, options.out)
-    return ClosedRun(record, folder, status, sentence_of(record))
+    return ClosedRun(record, folder, status, sentence_of(record, paid_before))
+
+
+def _net(settled: Sequence[AttemptRow], ids: Collection[int]) -> int:
+    """What these of the attempts came to by the account's bill, refunds taken off."""
+    return sum((attempt.charged or 0) - attempt.refunded for attempt in settled if attempt.id in ids)
 
 
 def _placing(bench: Workbench, made: Sequence[MadeBrief]) -> Callable[[str, Path], None]:
@@ -143,14 +155,18 @@ def renew_index(ledger: Ledger, kept: Path, out: Path) -> None:
         write_index_page(found, out)
 
 
-def sentence_of(record: RunRecord) -> str:
-    """The run in one line, for people."""
+def sentence_of(record: RunRecord, paid_before: int = 0) -> str:
+    """The run in one line, for people. ``paid_before`` is what of its charges a run that did not end had spent."""
     counts = {
         status: sum(brief.status == status for brief in record.briefs)
         for status in ("done", "failed", "held")
     }
-    briefs = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
+    statuses = ", ".join(f"{number:,} {status}" for status, number in counts.items() if number)
     charged = dollars_text(sum(stage.charged for stage in record.stages))
     saved = dollars_text(sum(stage.saved for stage in record.stages))
     mark = "simulated, nothing was really paid: " if record.simulated else ""
-    return f"{mark}{len(record.briefs)} briefs: {briefs}; ${charged} charged, ${saved} saved by the cache"
+    before = f", ${dollars_text(paid_before)} of it paid by a run that did not end" if paid_before else ""
+    return (
+        f"{mark}{count(len(record.briefs), 'brief')}: {statuses}; ${charged} charged{before}, ${saved} saved by the "
+        "cache"
+    )

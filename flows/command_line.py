@@ -4,6 +4,7 @@ Nothing heavy is imported here: `campaign --help` and `campaign plan` need neith
 """
 
 import asyncio
+import os
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
@@ -309,7 +310,17 @@ def _finish(command: Coroutine[Any, Any, int]) -> NoReturn:
         # Whoever read stdout has gone; closing it again would raise once more at exit.
         sys.stdout = None
         raise SystemExit(int(ExitStatus.FAILED)) from None
-    raise SystemExit(int(status))
+    _leave(int(status))
+
+
+def _leave(status: int) -> NoReturn:
+    """Ends the process; where Prefect's server has gone, without what Prefect would still try to tell it."""
+    server = sys.modules.get("flows.prefect_server")
+    if server is not None and server.is_given_up():
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        os._exit(status)
+    raise SystemExit(status)
 
 
 def _fail(error: CampaignError) -> NoReturn:

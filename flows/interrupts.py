@@ -1,10 +1,11 @@
-"""Ctrl-C and SIGTERM end a run cleanly; a second Ctrl-C ends it at once, and what is paid for is still resumable."""
+"""Ctrl-C and SIGTERM end a run cleanly; a second one ends it at once, and what is paid for is still resumable."""
 
 import asyncio
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from flows.end_at_once import SIGNALS, end_at_once_on_signals
 from tasks.stopping import StopReason, StopSignal
 
 
@@ -12,15 +13,16 @@ from tasks.stopping import StopReason, StopSignal
 def stop_on_signals(stop: StopSignal) -> Iterator[None]:
     """Sets the signal to stop; afterwards the handlers are what they were before."""
     loop = asyncio.get_running_loop()
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in SIGNALS}
 
-    def interrupt(number: int) -> None:
+    def interrupt() -> None:
         stop.set(StopReason.INTERRUPTED)
-        loop.remove_signal_handler(number)
-        signal.signal(number, signal.SIG_DFL if number == signal.SIGTERM else signal.default_int_handler)
+        for number in SIGNALS:
+            loop.remove_signal_handler(number)
+        end_at_once_on_signals()
 
-    for number in before:
-        loop.add_signal_handler(number, interrupt, number)
+    for number in SIGNALS:
+        loop.add_signal_handler(number, interrupt)
     try:
         yield
     finally:

@@ -22,6 +22,7 @@ from flows.closing import ClosedRun
 from flows.talk import say
 from tasks.endings import ExitStatus
 from tasks.exports import visible
+from tasks.page.texts import count
 
 LIMIT_SECONDS = 10.0
 _MOST_BRIEFS = 10
@@ -63,9 +64,8 @@ def message_of_run(closed: ClosedRun) -> Message:
     if len(trouble) > _MOST_BRIEFS:
         lines.append(f"and {len(trouble) - _MOST_BRIEFS} more")
     lines.append(f"page: {(closed.folder / 'report.html').absolute()}")
-    subject = (
-        f"{_mark(simulated=record.simulated)}{record.campaign}: {done} of {len(record.briefs)} briefs done"
-    )
+    briefs = count(len(record.briefs), "brief")
+    subject = f"{_mark(simulated=record.simulated)}{record.campaign}: {done} of {briefs} done"
     return Message(visible(subject), "\n".join(map(visible, lines)), frozenset(on))
 
 

@@ -6,9 +6,11 @@ file lock each other out), and is left only when every task run of the flow is o
 """
 
 import asyncio
+import contextlib
+import logging
 import os
 import sys
-import time
+import threading
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -95,24 +97,55 @@ def prepare_environment() -> None:
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+    # Where its server goes away, Prefect shows every event and log line that it cannot send; the run says it once.
+    os.environ.setdefault("PREFECT_LOGGING_INTERNAL_LEVEL", "CRITICAL")
+    logging.raiseExceptions = False
 
 
 async def all_on_record(flow_run_id: UUID, final_states: Mapping[UUID, str]) -> Collection[UUID]:
     """Waits until the server's record shows every task run in its final state; returns those that it still lacks.
 
-    ``final_states`` maps the ids of this flow run's task runs to the names of the states they ended in.
+    ``final_states`` maps the ids of this flow run's task runs to the names of the states they ended in. Waits no longer
+    than RECORD_SECONDS, and raises nothing: the ledger and the run's tables do not depend on Prefect's record.
     """
+    missing = dict(final_states)
+    try:
+        async with asyncio.timeout(RECORD_SECONDS):
+            await _everything_sent()
+            await _until_shown(flow_run_id, missing)
+    except Exception:  # noqa: BLE001 - a server that went away fails in many ways, all of which mean the same
+        give_up_on_prefect()
+    return missing.keys()
+
+
+async def _everything_sent() -> None:
+    from prefect.events.worker import EventsWorker  # noqa: PLC0415 - see above
+    from prefect.logging.handlers import APILogHandler  # noqa: PLC0415
+
+    sent = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def wait() -> None:
+        EventsWorker.instance().wait_until_empty()
+        with contextlib.suppress(RuntimeError):  # the loop may have been closed meanwhile
+            loop.call_soon_threadsafe(sent.set)
+
+    # A thread of its own: one of the loop's would have to be waited for at the end, however long that takes.
+    threading.Thread(target=wait, daemon=True).start()
+    await sent.wait()
+    # What was logged is sent while the server is there; later, Prefect would complain on the terminal that it is not.
+    await APILogHandler.aflush()
+
+
+async def _until_shown(flow_run_id: UUID, missing: dict[UUID, str]) -> None:
+    """Takes out of ``missing`` what the server shows, until nothing is left."""
     from prefect import get_client  # noqa: PLC0415 - see above
     from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId  # noqa: PLC0415
     from prefect.client.schemas.sorting import TaskRunSort  # noqa: PLC0415
-    from prefect.events.worker import EventsWorker  # noqa: PLC0415
 
-    await asyncio.to_thread(EventsWorker.instance().wait_until_empty)
-    missing = dict(final_states)
-    deadline = time.monotonic() + RECORD_SECONDS
     page_size = 200
     async with get_client() as client:
-        while missing and time.monotonic() < deadline:
+        while missing:
             offset = 0
             while page := await client.read_task_runs(
                 flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[flow_run_id])),
@@ -126,4 +159,15 @@ async def all_on_record(flow_run_id: UUID, final_states: Mapping[UUID, str]) -> 
                 offset += page_size
             if missing:
                 await asyncio.sleep(0.25)
-    return missing.keys()
+
+
+_gone = threading.Event()
+
+
+def give_up_on_prefect() -> None:
+    """Its server does not take what is still to be told to it: nobody waits for that at the command's end."""
+    _gone.set()
+
+
+def is_given_up() -> bool:
+    return _gone.is_set()

@@ -14,6 +14,7 @@ from blocks.money import dollars_text, to_millionths
 from blocks.prices import PriceBook
 from blocks.remote import RemoteFiles
 from blocks.settings import Settings
+from blocks.wavespeed.address import checked_base_url, checked_key
 from flows.fetched_inputs import fetched_inputs
 from tasks.briefs.brief import Campaign
 from tasks.briefs.inputs import Inputs, read_and_check
@@ -55,6 +56,7 @@ async def prepared(
 
     ``confine_to``: the folder below which a run by deployment may read. Raises InvalidInput with every problem.
     """
+    _refuse_what_no_run_could_use(settings)
     with fetched_inputs(settings.home) as fetched:
         trusted = None if settings.embedded else settings.base_url
         async with RemoteFiles(trusted, allow_private=settings.allow_private_inputs) as remote:
@@ -71,6 +73,15 @@ async def prepared(
         if day is not None and not day.covers_the_plan:
             plan = replace(plan, notes=(*plan.notes, day.sentence()))
         yield Prepared(settings, campaign, inputs, prices, plan, day)
+
+
+def _refuse_what_no_run_could_use(settings: Settings) -> None:
+    """So that a plan does not promise what the run would refuse."""
+    if not settings.embedded:
+        checked_base_url(settings.base_url)
+        checked_key(settings.required_key().get_secret_value())
+    if settings.home.exists() and not settings.home.is_dir():
+        raise InvalidInput(f"CAMPAIGN_HOME {settings.home} is a file; name a folder that you may write to")
 
 
 def make_plan(settings: Settings, campaign: Campaign, inputs: Inputs, prices: PriceBook) -> Plan:
@@ -100,7 +111,8 @@ def refuse_what_the_budget_does_not_cover(
     plan: Plan, options: RunOptions, day: DayBudget | None = None
 ) -> None:
     """Raises BudgetRefused before anything is spent."""
-    if options.frozen and plan.to_generate:
+    # What is only collected again is let through: should the service not have it any more, the run will not pay.
+    if options.frozen and plan.to_pay:
         raise BudgetRefused(_what_frozen_refuses(plan))
     if options.budget is not None and plan.cost > options.budget and not options.partial:
         raise BudgetRefused(
@@ -112,7 +124,7 @@ def refuse_what_the_budget_does_not_cover(
 
 
 def _what_frozen_refuses(plan: Plan) -> str:
-    would = plan.to_generate
+    would = plan.to_pay
     count = "1 stage is" if len(would) == 1 else f"{len(would)} stages are"
     head = (
         f"--frozen: {count} not there yet and would cost ${dollars_text(plan.cost)}. Nothing was spent; run without "

@@ -80,6 +80,7 @@ def keep(folder: Path, name: str, health_path: str, command: list[str]) -> None:
             {
                 "url": url,
                 "keeper": os.getpid(),
+                "keeper_started": psutil.Process().create_time(),
                 "server": server.pid,
                 "server_started": psutil.Process(server.pid).create_time(),
             }

@@ -9,7 +9,6 @@ get the same server.
 import asyncio
 import contextlib
 import fcntl
-import json
 import os
 import subprocess
 import sys
@@ -22,6 +21,7 @@ from typing import IO
 
 import httpx
 import psutil
+from pydantic import BaseModel, ValidationError
 
 from blocks.errors import CampaignError
 
@@ -36,6 +36,16 @@ class ServiceKind:
     command: Sequence[str]
     health_path: str
     environment: Mapping[str, str]
+
+
+class _State(BaseModel):
+    """What the keeper has written down; the times are those at which the processes began, in seconds."""
+
+    url: str
+    keeper: int
+    keeper_started: float
+    server: int
+    server_started: float
 
 
 @contextmanager
@@ -60,17 +70,28 @@ def _lock(handle: IO[str], how: int) -> None:
 
 def _answering(kind: ServiceKind, folder: Path) -> str | None:
     try:
-        state = json.loads((folder / f"{kind.name}.json").read_text("utf-8"))
-    except (OSError, ValueError):
+        state = _State.model_validate_json((folder / f"{kind.name}.json").read_bytes())
+    except (OSError, ValidationError):
         return None
-    if not psutil.pid_exists(state["keeper"]):
+    server = _process(state.server, state.server_started)
+    if server is None:
+        return None  # whatever answers at its address by now is somebody else's
+    if _process(state.keeper, state.keeper_started) is None:
         # Its keeper was killed: nobody would ever stop this server, so it is replaced.
         with contextlib.suppress(psutil.Error):
-            server = psutil.Process(state["server"])
-            if server.create_time() == state["server_started"]:
-                server.kill()
+            server.kill()
         return None
-    return state["url"] if _healthy(state["url"] + kind.health_path) else None
+    return state.url if _healthy(state.url + kind.health_path) else None
+
+
+def _process(number: int, started: float) -> psutil.Process | None:
+    """The process, unless it has ended; its number may be another's by now."""
+    try:
+        process = psutil.Process(number)
+        alive = process.create_time() == started and process.status() != psutil.STATUS_ZOMBIE
+    except (psutil.Error, ValueError):
+        return None
+    return process if alive else None
 
 
 def _healthy(url: str) -> bool:

@@ -101,6 +101,8 @@ class Production:
                 stage.work = self._work(made, part)
                 stage.result = await self._result(stage.work)
         except BaseException as error:  # noqa: BLE001 - whatever happens to one brief, the others go on
+            if (watch := self._bench.stopwatches.get(place)) is not None:
+                watch.stop()
             made.problem = stage.ending = ending_of(error, self._bench.stop.reason)
             made.statuses.add(stage.ending.status)
         else:

@@ -108,9 +108,17 @@ class StageRecord(_Record):
     attempts: tuple[AttemptRecord, ...] = ()
 
     @property
+    def finished(self) -> bool:
+        """Whether its work was done in this run: only then do its times say how long such work takes.
+
+        Looking up what is there already takes a moment, and what failed or is held ended before its end.
+        """
+        return self.outcome in {Outcome.GENERATED, Outcome.RESUMED}
+
+    @property
     def working_seconds(self) -> float | None:
-        """``total_s`` of work that was done; None for what was there already: looking it up is no time of a stage."""
-        return None if self.outcome is Outcome.CACHED else self.latency.total_s
+        """``total_s`` of work that was finished."""
+        return self.latency.total_s if self.finished else None
 
 
 class BriefRecord(_Record):

@@ -88,8 +88,24 @@ _TASKS = {"edit": edit_image, "compose": compose_images, "video": edit_video}
 async def run_stage(bench: Workbench, work: StageWork) -> StageResult:
     """Runs the stage's task, awaited in this event loop (a future of its own would cost 90 ms), and notes how it ended.
 
-    Raises what the task's last try raised.
+    Raises what the last try raised. Where Prefect's server has gone, the stage is run without it.
     """
+    if bench.without_prefect:
+        return await _without_prefect(bench, work)
+    try:
+        return await _through_prefect(bench, work)
+    except Exception as error:
+        if not _is_prefect_s(error):
+            raise
+        # Whatever its body had done by then is in the ledger, which is asked first again.
+        bench.without_prefect = True
+        bench.note(
+            "Prefect's server does not answer any more: what is left goes on without it, and without its record"
+        )
+        return await _without_prefect(bench, work)
+
+
+async def _through_prefect(bench: Workbench, work: StageWork) -> StageResult:
     state = await _awaitable(_TASKS[work.stage](work, return_state=True))
     task_run_id = state.state_details.task_run_id
     if task_run_id is not None:
@@ -98,6 +114,25 @@ async def run_stage(bench: Workbench, work: StageWork) -> StageResult:
     if isinstance(outcome, BaseException):
         raise outcome
     return StageResult.model_validate(outcome)
+
+
+def _is_prefect_s(error: Exception) -> bool:
+    """Prefect's own trouble. What our tasks raise on purpose is of this project; they let nothing of httpx's out."""
+    return type(error).__module__.partition(".")[0] in {"prefect", "httpx", "httpcore"}
+
+
+async def _without_prefect(bench: Workbench, work: StageWork) -> StageResult:
+    """With the tries that the task would have."""
+    tries = 0
+    while True:
+        tries += 1
+        try:
+            return await generate(bench, work)
+        except Exception as error:
+            patience = bench.settings.patience_seconds
+            if bench.stop.reason is not None or not tried_again(error, tries, patience_seconds=patience):
+                raise
+            await bench.stop.sleep(RETRY_FACTOR**tries + (wait_asked_for(error) or 0.0))
 
 
 async def record_cached(bench: Workbench, stages: Sequence[tuple[str, str]]) -> None:
@@ -124,7 +159,8 @@ async def record_cached(bench: Workbench, stages: Sequence[tuple[str, str]]) -> 
         ended = await asyncio.gather(*(enter(*place) for place in stages), return_exceptions=True)
     failed = [error for error in ended if isinstance(error, Exception)]
     if failed:
-        bench.note(f"Prefect's record lacks {len(failed)} cached stages: {failed[0]}")
+        lacks = "a cached stage" if len(failed) == 1 else f"{len(failed)} cached stages"
+        bench.note(f"Prefect's record lacks {lacks}: {failed[0]}")
 
 
 async def _awaitable(call: Any) -> State[Any]:

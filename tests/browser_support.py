@@ -60,8 +60,7 @@ def show(browser: Chrome, page: Path, *, width: int = 1280, dark: bool = False, 
     metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
     scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-    still = {"name": "prefers-reduced-motion", "value": "reduce"}
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme, still]})
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
     # The same address but for its fragment would not be loaded again.
     browser.get("about:blank")
     console(browser)

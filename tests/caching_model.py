@@ -140,6 +140,7 @@ class Desk:
     folder: Path
     rows: list[Row]
     files: dict[str, bytes]
+    store: Path | None = None  # where its runs keep what they made
     renamed: int = 0
 
     def write(self) -> Path:
@@ -182,7 +183,23 @@ class Desk:
             case "folder":
                 moved = self.folder.with_name(f"folder-{self.renamed}")
                 self.folder = self.folder.rename(moved)
+            case "lost asset":
+                # Paid for, and the service has it still: what has to be made stays the same.
+                kept = sorted(self.store.glob("objects/*/*")) if self.store else []
+                if kept:
+                    kept[value % len(kept)].unlink()
 
 
-KINDS = ("prompt", "parameter", "take", "bytes", "file name", "brief name", "order", "copy", "folder")
+KINDS = (
+    "prompt",
+    "parameter",
+    "take",
+    "bytes",
+    "file name",
+    "brief name",
+    "order",
+    "copy",
+    "folder",
+    "lost asset",
+)
 EDITS = st.tuples(st.sampled_from(KINDS), st.integers(0, 5), st.integers(0, 29))

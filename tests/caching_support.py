@@ -18,9 +18,12 @@ from types import SimpleNamespace
 from typing import Any, Self
 
 import pytest
+import sqlalchemy as sa
 from fault_service import _signed_clip, _signed_picture
 from simulator_support import clip, picture
 
+from blocks.ledger import Ledger
+from blocks.ledger.tables import attempts
 from blocks.settings import Settings, load_settings
 from blocks.wavespeed import BillingEntry, ClockSkew, Prediction, Quote, Upload
 from flows import closing, set_up
@@ -32,6 +35,7 @@ from tasks.briefs.reading import COLUMNS
 from tasks.paying import generation
 from tasks.paying.workbench import Workbench, use
 from tasks.planning.plan import Plan
+from tasks.planning.planner import KEPT_BY_SERVICE
 from tasks.production import MadeBrief, Production
 from tasks.watching.progress import SilentProgress
 from tasks.work import StageResult, StageWork
@@ -186,6 +190,13 @@ def write_campaign(path: Path, rows: Sequence[Mapping[str, str]]) -> Path:
         writer.writeheader()
         writer.writerows(rows)
     return path
+
+
+def forget_how_young(settings: Settings) -> None:
+    """From now on every prediction is older than the service keeps outputs, as the ledger has it."""
+    with Ledger.open(settings.ledger_address) as ledger, ledger._database.write() as connection:
+        long_ago = datetime.now(UTC) - KEPT_BY_SERVICE - timedelta(minutes=1)
+        connection.execute(sa.update(attempts).values(submitted_at=long_ago, service_created_at=long_ago))
 
 
 async def plan_of(settings: Settings, path: Path) -> Plan:

@@ -36,7 +36,8 @@ class Tally:
 
     ``duplicates`` are completed predictions beyond an undisturbed run's, ``orphans`` predictions that the
     ledger does not know and that nobody is asked about, ``lost`` assets that an undisturbed run has and this one lacks,
-    ``over_budget`` runs charged more than their cap. ``held`` counts schedules that ended with a question to a person.
+    ``over_budget`` runs that spent more than their cap. ``held`` counts schedules that ended with a question to a
+    person.
     """
 
     schedules: int = 0
@@ -172,10 +173,30 @@ class Campaign:
         )
 
     def check_budgets(self) -> None:
+        """No run spent more than it might, and one that was charged more says that it was spent before."""
         assert not self.over_budget(), f"{self.over_budget()} went over their budgets"
+        for run in self.runs:
+            if run.budget is None or run.id not in self.records:
+                continue
+            record = self.records[run.id]
+            charged = sum(stage.charged for stage in record.stages)
+            # Settled by a run that did not end, and accounted for in this one.
+            inherited = sum(
+                attempt.charged or 0
+                for attempt in self.attempts
+                if attempt.settled_run_id == run.id != attempt.run_id
+            )
+            assert charged - inherited <= run.budget, f"{run.id} is charged more than it may spend"
+            if charged > run.budget:
+                assert any("a run which did not end has paid for" in note for note in record.notes), (
+                    f"{run.id} is charged more than its budget, and does not say why"
+                )
 
     def over_budget(self) -> list[str]:
-        """The runs that were charged more than their cap, by the service's books."""
+        """The runs that spent more than their cap, by the service's books: on what they sent, or went on with.
+
+        What a run that did not end had settled stays that run's, whichever accounts for it.
+        """
         net: dict[str, int] = defaultdict(int)
         for charge in self.books.charges():
             if charge.prediction_id is not None:

@@ -37,6 +37,7 @@ class QuietScene:
         self.csv = self.workplace.campaign(rows, name)
 
     def start(self, *, flags: str = "", first: str = "", **environment: str) -> Any:
+        assert flags in {"", "--partial"}
         own = {
             name: value
             for name, value in (self.workplace.environment | environment).items()

@@ -77,7 +77,14 @@ def test_another_encoding_is_one_problem_and_the_rest_is_still_checked(tmp_path:
         found[0] == "2: encoding: byte 0xE9 (“é” in Windows-1252) is not UTF-8; save the file as “CSV UTF-8”"
     )
     assert found[1].startswith("3: edit_image: blank")
-    assert "UTF-16" in _problems(tmp_path, HEADER.encode("utf-16"))[0]
+    for encoding in ("utf-16", "utf-16-le", "utf-16-be"):
+        content = HEADER.encode(encoding) + "a,café,a.png\n".encode(encoding)
+        assert _problems(tmp_path, content) == ["1: file: is UTF-16, not UTF-8; save it as “CSV UTF-8”"]
+
+
+def test_a_line_for_excel_is_one_problem(tmp_path: Path) -> None:
+    content = "sep=,\n" + HEADER + "a,x,a.png\n"
+    assert _problems(tmp_path, content) == ["1: header: this line is for Excel only; delete it"]
 
 
 @pytest.mark.parametrize(("delimiter", "name"), [(";", "semicolons"), ("\t", "tabs"), ("|", "vertical bars")])

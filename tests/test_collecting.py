@@ -42,6 +42,7 @@ from tasks.paying.collecting import TRIES, await_end, collect
 from tasks.paying.stopwatch import Stopwatch
 from tasks.paying.waiting_state import DeadlinePassed, Watched
 from tasks.paying.workbench import Workbench
+from tasks.record import Outcome
 from tasks.stopping import StopReason
 from tasks.work import StageWork
 
@@ -153,6 +154,26 @@ async def test_every_output_is_decoded_kept_and_booked_in_the_service_s_order(sh
         shelf.bench.run_id,
     )
     assert shelf.leftovers() == []
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_what_is_not_known_of_the_bill_stays_at_risk(shelf: Shelf, known: bool) -> None:
+    url, work, progress = shelf.holds("1.png", status(404)), edit_work(), shelf.bench.progress
+    shelf.account.results = [shelf.prediction(url)] * TRIES
+
+    async def pending(*_: object, **__: object) -> list[BillingEntry]:
+        if not known:
+            await asyncio.Event().wait()
+        return []
+
+    shelf.account.billings = pending  # type: ignore[method-assign] # a bill that is long in coming
+    progress.stage_reserved(work.brief, work.stage, PRICE)
+    progress.stage_submitted(work.brief, work.stage)
+    with pytest.raises(CampaignError):
+        await shelf.collect(shelf.prediction(url))
+    await asyncio.sleep(0.01)
+    progress.stage_ended(work.brief, work.stage, Outcome.FAILED, 0)
+    assert progress.at_risk == (0 if known else PRICE)
 
 
 async def test_a_clip_is_kept_with_what_is_known_of_it(shelf: Shelf) -> None:

@@ -206,6 +206,50 @@ def test_settings_come_from_a_named_block_and_the_environment_beats_it(
         missing = workplace.run("run", campaign, "--account", "nobody")
         assert missing.status == 2
         assert "nobody" in missing.stderr
+        # Other commands find it as well.
+        quoted = workplace.run("plan", other, "--quote", "--account", name, "--json")
+        assert quoted.status == 0, quoted
+        assert [price["service_usd"] for price in quoted.document["quotes"]["prices"]] == ["0.028"]
+
+
+@pytest.mark.parametrize(
+    ("environment", "told"),
+    [
+        ({"WAVESPEED_API_KEY": "k ey"}, "WAVESPEED_API_KEY holds characters that no key has"),
+        (
+            {"WAVESPEED_API_KEY": "key", "WAVESPEED_BASE_URL": "http://10.255.255.1"},
+            "plain http on 10.255.255.1, where others could read the API key",
+        ),
+        ({"CAMPAIGN_HOME": "mug.png"}, "mug.png"),
+        ({"PREFECT_HOME": "/dev/null"}, "PREFECT_HOME /dev/null cannot be used"),
+    ],
+)
+def test_what_a_run_would_refuse_is_refused_before_anything_is_started(
+    tmp_path: Path, environment: dict[str, str], told: str
+) -> None:
+    workplace = Workplace(tmp_path / "work")
+    campaign = workplace.campaign([{"brief": "a", "edit_prompt": "x", "edit_image": workplace.picture()}])
+    for arguments in (("plan", campaign), ("run", campaign)):
+        if arguments[0] == "plan" and "PREFECT_HOME" in environment:
+            continue  # it needs none
+        finished = workplace.run(*arguments, **environment)
+        assert finished.status in {1, 2}, finished
+        assert told in finished.stderr
+        assert "connecting" not in finished.stderr
+    assert not (workplace.home / "simulator").exists()
+
+
+def test_blocks_are_looked_for_where_a_run_looks_and_nowhere_else(tmp_path: Path) -> None:
+    """No server is named: the one of CAMPAIGN_HOME has them, and the user's own Prefect is left alone."""
+    workplace = Workplace(tmp_path / "work")
+    campaign = workplace.campaign([{"brief": "a", "edit_prompt": "x", "edit_image": workplace.picture()}])
+    (tmp_path / "user").mkdir()
+    finished = workplace.run_cold("plan", campaign, "--workspace", "nobody", HOME=str(tmp_path / "user"))
+    assert finished.status == 2, finished
+    assert finished.stderr.startswith("--workspace nobody: there is no campaign-workspace block of that name")
+    assert "telemetry" not in finished.stderr
+    assert list((tmp_path / "user").iterdir()) == []
+    assert (workplace.home / "prefect").is_dir()
 
 
 @pytest.mark.parametrize(

@@ -8,14 +8,17 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from ledger_support import SERVICE, Worker, start_run, work_named
 from record_samples import HOSTILE_TEXTS, brief, image_input, record, stage
 
 from blocks.errors import InvalidInput
-from blocks.ledger import Ledger
+from blocks.ledger import AttemptState, Ledger
 from flows.commands.diff import show_difference
 from tasks.provenance.comparison import compare
 from tasks.provenance.comparison_document import comparison_document
+from tasks.provenance.earlier_run import earlier_run
 from tasks.provenance.word_difference import word_difference
+from tasks.reconciling.settled_since import attempt_record
 from tasks.record import AssetRecord, Latency, Outcome, RunRecord
 
 
@@ -121,10 +124,12 @@ def test_outcomes_costs_and_seconds() -> None:
     assert found["outcome"] == {"a": "generated", "b": "failed"}
     assert found["error"] == {"a": None, "b": "refused"}
     assert found["charged_usd"] == {"a": "0.028", "b": "0", "delta": "-0.028"}
-    assert found["total_s"] == {"a": 40.0, "b": 42.5, "delta": 2.5}
+    assert found["total_s"] == {"a": 40.0, "b": None, "delta": None}
     document = comparison_document(compare(a, b))
     assert document["briefs"][0]["status"] == {"a": "done", "b": "failed"}
-    assert document["totals"]["mean_total_s"] == {"edit": {"a": 40.0, "b": 42.5, "delta": 2.5}}
+    assert document["totals"]["mean_total_s"] == {"edit": {"a": 40.0, "b": None, "delta": None}}
+    slower = comparison_document(compare(a, run_of(edited(latency=Latency(total_s=42.5)), run="s")))
+    assert slower["totals"]["mean_total_s"] == {"edit": {"a": 40.0, "b": 42.5, "delta": 2.5}}
 
 
 def test_a_stage_that_a_brief_did_not_have_before() -> None:
@@ -205,6 +210,31 @@ async def test_the_text_says_what_the_document_says(
     assert "charged: $0.028 → $0.056 (+$0.028)" in out
     assert "- gone: $0.028 → $0 (-$0.028) charged" in out
     assert "briefs: 1 removed, 1 changed" in out
+
+
+async def test_what_was_settled_since_is_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = at_home(tmp_path, monkeypatch)
+    with Ledger.open(f"sqlite:///{home}/ledger.sqlite") as ledger:
+        worker = Worker.of(ledger)
+        attempt = worker.bring(work_named("mug"), AttemptState.STORED)
+        ledger.settle(attempt.id, charged=28_000, run_id=worker.run_id)
+        kept = edited(
+            generation_key=attempt.generation_key, attempts=(attempt_record(ledger.attempt(attempt.id)),)
+        )
+        first = run_of(kept, run=worker.run_id, service=SERVICE)
+        ledger.end_run(worker.run_id, exit_status=0, record_json=first.model_dump_json())
+        second = start_run(ledger)
+        later = run_of(kept, run=second, service=SERVICE, started_at=ledger.now())
+        ledger.end_run(second, exit_status=0, record_json=later.model_dump_json())
+        ledger.settle(attempt.id, charged=28_000, refunded=20_000, run_id=worker.run_id)
+        found = earlier_run(ledger, later)
+        assert found is not None
+        assert (found.run, found.briefs[0].charged) == (worker.run_id, 8_000), "so the page compares with"
+    assert await show_difference(worker.run_id, second, as_json=True, workspace=None) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["totals"]["charged_usd"] == {"a": "0.008", "b": "0.028", "delta": "0.02"}
 
 
 def new_run(ledger: Ledger) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 from caching_model import CLIP, Desk
@@ -152,7 +153,7 @@ async def test_reports_of_past_runs_go_on_as_far_as_there_are_bytes(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     del service
-    monkeypatch.setattr(past, "load_settings", lambda **_: settings)
+    monkeypatch.setattr(past, "chosen_settings", AsyncMock(return_value=settings))
     first = await run(settings, desk.write())
     folder = settings.home / "runs" / first.record.run
     assert await past.write_report("latest", None, workspace=None) == 0
@@ -173,6 +174,12 @@ async def test_reports_of_past_runs_go_on_as_far_as_there_are_bytes(
     assert await past.write_report("latest", None, workspace=None) == 0
     assert "1 of the run's pictures and clips nobody has any more" in capsys.readouterr().err
     assert (folder / "report.html").is_file()
+    # A copy that somebody changed is nobody's either, and is left to them.
+    changed = folder / "assets" / "chain" / "edit-1.png"
+    changed.write_bytes(changed.read_bytes() + b"mine")
+    assert await past.write_report("latest", None, workspace=None) == 0
+    assert "2 of the run's pictures and clips nobody has any more" in capsys.readouterr().err
+    assert changed.read_bytes().endswith(b"mine")
     assert await past.verify_run("latest", workspace=None) == 1
     assert "assets/plain/edit-1.png: missing" in capsys.readouterr().err
 
@@ -193,7 +200,7 @@ async def test_the_command_shows_first_and_drops_when_told(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     del service
-    monkeypatch.setattr(command, "load_settings", lambda **_: settings)
+    monkeypatch.setattr(command, "chosen_settings", AsyncMock(return_value=settings))
     assert await forget_results(request(stage="edit")) == 0
     assert json.loads(capsys.readouterr().out)["results"] == [], "no ledger yet"
     first = await run(settings, desk.write())

@@ -195,6 +195,7 @@ def short_leases() -> None:
     from blocks.ledger import claims, owners  # noqa: PLC0415 - in the forked process only
 
     for module in (claims, owners):
+        assert "LEASE_SECONDS" in vars(module)
         vars(module)["LEASE_SECONDS"] = 1.0
 
 

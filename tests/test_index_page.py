@@ -105,6 +105,15 @@ def test_another_page_is_never_written_over(tmp_path: Path) -> None:
     assert (tmp_path / NAME).read_bytes() != first
 
 
+def test_one_run_is_one_run(tmp_path: Path) -> None:
+    html = text_of(index_html([summary(0, tmp_path)], tmp_path))
+    assert "1 run, the newest first" in html
+    assert "Cost of 1 run, the oldest first" in html
+    assert "1 runs" not in html
+    many = text_of(index_html([summary(number, tmp_path) for number in range(MOST_RUNS + 1)], tmp_path))
+    assert "1,000 runs, the newest first; 1 older one is left out here" in many
+
+
 def test_only_the_newest_are_shown(tmp_path: Path) -> None:
     found = [summary(number, tmp_path) for number in range(MOST_RUNS + 2)]
     html = text_of(index_html(found, tmp_path))

@@ -247,3 +247,32 @@ def test_a_process_on_another_host_is_believed_until_its_lease_runs_out(
     assert isinstance(ask(second, "mug"), Busy)
     clock.forward(1)
     assert ask(second, "mug") == Granted(None)
+
+
+def test_a_paid_result_is_found_until_it_is_forgotten_or_made_anew(ledger: Ledger) -> None:
+    worker, work = Worker.of(ledger), work_named("mug")
+    attempt = worker.bring(work, AttemptState.COMPLETED)
+    assert ledger.find_paid_results([work.key]) == {}, "its bytes never were there"
+    ledger.stored(attempt.id, [asset_named("mug")], run_id=worker.run_id, download_s=0.5)
+    [stored] = ledger.find_paid_results([work.key, "another"]).values()
+    assert (stored.assets, stored.attempt.id) == ((asset_named("mug"),), attempt.id)
+
+    ledger.reopen(work.key)
+    [opened] = ledger.find_paid_results([work.key]).values()
+    assert (opened.assets, opened.attempt.state) == (stored.assets, AttemptState.COMPLETED)
+    # The service does not have it any more: another prediction is under way, whose pictures nobody knows.
+    worker.resume(ledger.attempt(worker.claim(work).attempt.id))  # type: ignore[union-attr] # it is handed out
+    ledger.failed(attempt.id, code="expired", message="gone", run_id=worker.run_id)
+    assert ledger.find_paid_results([work.key]) == {}
+    ledger.release(work.key, worker.owner)
+    worker.claim(work)
+    again = worker.reserve(work)
+    worker.intend(again)
+    ledger.submitted(again.id, "another prediction")
+    ledger.completed(again.id, outputs=["https://cdn.example.org/2.png"], nsfw=[False])
+    assert ledger.find_paid_results([work.key]) == {}
+    ledger.stored(again.id, [asset_named("other mug")], run_id=worker.run_id, download_s=0.5)
+    [new] = ledger.find_paid_results([work.key]).values()
+    assert (new.assets, new.attempt.id) == ((asset_named("other mug"),), again.id)
+    ledger.forget([work.key])
+    assert ledger.find_paid_results([work.key]) == {}

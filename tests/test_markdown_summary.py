@@ -8,7 +8,7 @@ from markdown_support import shown_text, tokens
 from PIL import Image
 from record_samples import HOSTILE_TEXTS, Assets, large
 
-from tasks.accounting.markdown_summary import plain
+from tasks.accounting.markdown_summary import markdown_summary, plain
 from tasks.exports import visible
 from tasks.page.thumbnails import Size, thumbnail_name
 from tasks.run_files.contact_sheet import MOST_TILES, contact_sheet
@@ -51,6 +51,14 @@ def test_what_others_wrote_is_never_markup(tmp_path: Path) -> None:
         shown = shown_text(plain(text))
         assert shown == expected if len(expected) <= 300 else shown == f"{expected[:299]}…"
         assert not re.search(r"://|www\.|\w@", plain(text)), "nothing that is linked by itself"
+
+
+def test_the_simulator_is_named_once(tmp_path: Path) -> None:
+    run = large(tmp_path, Assets(), 1)
+    simulated = run.model_copy(update={"provider": "simulator", "service": "simulator"})
+    assert "| provider | simulator |" in markdown_summary(simulated, tmp_path, "done")
+    real = markdown_summary(run, tmp_path, "done")
+    assert "| provider | wavespeed, https://api.wavespeed.ai |" in real.replace("\\", "")
 
 
 def test_a_contact_sheet_shows_the_first_finished_briefs(tmp_path: Path) -> None:

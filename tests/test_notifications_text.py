@@ -35,8 +35,8 @@ def test_a_message_has_the_totals_the_trouble_and_the_pages_place(tmp_path: Path
 def test_a_simulated_run_says_so_first(tmp_path: Path) -> None:
     run = record(tmp_path, (brief("a", (stage("a", "edit", Outcome.GENERATED),)),), provider="simulator")
     message = message_of_run(closed(run, tmp_path))
-    assert message.subject == "[simulated] spring: 1 of 1 briefs done"
-    assert message.body.startswith("simulated, nothing was really paid: 1 briefs: 1 done; $0.028 charged")
+    assert message.subject == "[simulated] spring: 1 of 1 brief done"
+    assert message.body.startswith("simulated, nothing was really paid: 1 brief: 1 done; $0.028 charged")
     assert message.on == {"end"}
     refused = message_of_refusal("spring", InvalidInput("x"), simulated=True)
     assert refused.subject == "[simulated] spring: not run"

@@ -5,6 +5,7 @@ import hashlib
 import json
 import time
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pytest
@@ -28,7 +29,7 @@ from tasks.page.media import Picture
 from tasks.page.texts import TEXT_BYTES
 from tasks.page.thumbnails import Thumbnails
 from tasks.provenance.comparison import compare
-from tasks.record import Outcome, RunRecord
+from tasks.record import BriefRecord, Outcome, RunRecord
 from tasks.run_files.run_folder import write_run_folder
 
 
@@ -87,7 +88,48 @@ def test_equal_troubles_are_told_once(tmp_path: Path) -> None:
     ]
     page = page_of(record(tmp_path, tuple(failed), exit_status=1))
     assert page.by_class["why"] == ["the same"]
+    assert page.by_class["which"][0].startswith("300 briefs b0 b1 ")
     assert "and 288 more" in page.by_class["which"][0]
+
+
+def test_failures_that_differ_by_their_ids_are_told_once(tmp_path: Path) -> None:
+    """By the ids that the record knows, of whatever form, and by what looks like one."""
+
+    def failed(name: str, message: str, prediction_id: str | None = None) -> BriefRecord:
+        attempted = stage(name, "edit", Outcome.FAILED, error=message, prediction_id=prediction_id)
+        return brief(name, (attempted,), "failed", error=message)
+
+    refused = "Prediction {} ended without outputs (code 1200). The service's moderation refused it."
+    briefs = [
+        *(failed(f"hex{n}", refused.format(hashlib.md5(b"%d" % n).hexdigest())) for n in range(60)),
+        *(failed(f"own{n}", refused.format(f"pred-no-{n:03}"), f"pred-no-{n:03}") for n in range(5)),
+        *(failed(f"other{n}", "code 1400: too wide", "1400") for n in range(2)),
+        failed("alone", "Prediction 0123456789abcdef0123456789abcdef was cancelled"),
+    ]
+    page = page_of(record(tmp_path, tuple(briefs), exit_status=1))
+    assert page.by_class["why"] == [
+        "Prediction … ended without outputs (code 1200). The service's moderation refused it.",
+        "code 1400: too wide",  # an id so short is no id
+        briefs[-1].error,
+    ]
+    assert page.by_class["which"][0].startswith("65 briefs hex0 hex1 ")
+    links = [link.get("href") for link in page.all("a")]
+    assert "#brief=hex0" in links
+    assert "more reason" not in page.by_class["next"][0]
+
+
+def test_reasons_that_are_left_out_are_counted(tmp_path: Path) -> None:
+    briefs = tuple(
+        brief(
+            name,
+            (stage(name, "edit", Outcome.FAILED, error=f"reason {name}"),),
+            "failed",
+            error=f"reason {name}",
+        )
+        for name in "abcdefghij"
+    )
+    assert "1 more reason stands with its brief." in page_of(record(tmp_path, briefs[:9])).by_class["next"][0]
+    assert "2 more reasons stand with their briefs." in page_of(record(tmp_path, briefs)).by_class["next"][0]
 
 
 @pytest.mark.parametrize(
@@ -96,12 +138,117 @@ def test_equal_troubles_are_told_once(tmp_path: Path) -> None:
         (1, "1 brief failed"),
         (3, "higher --budget"),
         (4, "key, credit or permission"),
-        (5, "campaign reconcile 20261121-093000-a1b2"),
+        (5, "Something needs a person"),
         (130, "interrupted"),
     ],
 )
 def test_the_way_a_run_ended_says_what_to_do(tmp_path: Path, status: int, words: str) -> None:
     assert words in page_of(every_outcome(tmp_path, Assets(), exit_status=status)).by_class["next"][0]
+
+
+FLAGGED = "the service flagged a picture of the edit stage as not safe for work; look at it"
+LOST = (
+    "its reply was lost, and it is too old; look for it in the account's bill, then see `campaign reconcile`"
+)
+ELSEWHERE = "the account does not have prediction p1, which is less than 7 days old; see `campaign reconcile`"
+
+
+def needs_person(tmp_path: Path, *messages: str) -> RunRecord:
+    def held(name: str, message: str) -> BriefRecord:
+        if message != FLAGGED:
+            return brief(name, (stage(name, "edit", Outcome.HELD, error=message),), "held", error=message)
+        picture = Assets().picture(f"assets/{name}/edit-1.png", 1).model_copy(update={"flagged_nsfw": True})
+        made = stage(name, "edit", Outcome.GENERATED, assets=(picture,))
+        return brief(name, (made, stage(name, "compose", Outcome.HELD, error=FLAGGED)), "held", error=FLAGGED)
+
+    briefs = tuple(held(f"b{number}", message) for number, message in enumerate(messages))
+    return record(tmp_path, briefs, exit_status=5)
+
+
+@pytest.mark.parametrize(
+    ("messages", "words", "others"),
+    [
+        ([FLAGGED], ["1 brief waits for somebody to look", "`take`"], ["reconcile", "unknown", "held back"]),
+        (
+            [LOST, LOST],
+            ["2 briefs wait for an attempt whose fate is unknown", "campaign reconcile"],
+            ["flagged"],
+        ),
+        ([ELSEWHERE], ["the key of the account that made it"], ["campaign reconcile 2", "flagged"]),
+        ([FLAGGED, LOST, "the budget is spent"], ["somebody to look", "unknown", "1 brief held back"], []),
+    ],
+    ids=["flagged", "lost", "another account", "several"],
+)
+def test_what_needs_a_person_is_told_case_by_case(
+    tmp_path: Path, messages: list[str], words: list[str], others: list[str]
+) -> None:
+    (steps,) = texts_of_steps(page_of(needs_person(tmp_path, *messages)))
+    assert all(text.replace("`", "") in steps for text in words)
+    assert not any(text in steps for text in others)
+
+
+def texts_of_steps(page: Page) -> list[str]:
+    return page.by_class["steps"]
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "words"),
+    [
+        (["held", "matched"], "1 attempt still needs a decision"),
+        (["missing", "held"], "2 attempts still need a decision"),
+        (["waiting", "adopted"], "ask again with campaign reconcile"),
+        (
+            ["adopted", "released", "released"],
+            "1 attempt found at the service and 2 attempts free to be sent again",
+        ),
+        (["matched"], "has settled the fate of every attempt. Run the same command again"),
+    ],
+)
+def test_what_a_reconciliation_made_of_it_is_told(tmp_path: Path, verdicts: list[str], words: str) -> None:
+    run = needs_person(tmp_path, LOST, LOST)
+    names = (
+        "brief",
+        "stage",
+        "estimated_usd",
+        "list_price_usd",
+        "discount_usd",
+        "charged_usd",
+        "refunded_usd",
+        "note",
+    )
+    lines = [{**dict.fromkeys(names, ""), "verdict": verdict} for verdict in verdicts]
+    sums: dict[str, Any] = dict.fromkeys(("estimated_usd", "charged_usd", "refunded_usd", "net_usd"), "0") | {
+        "verdicts": {}
+    }
+    document = {"attempts": lines, "foreign": [], "totals": sums, "bill_problem": None}
+    page = Page(report_html(run, run_tables(run), context=PageContext(reconciliation=document)))
+    (steps,) = texts_of_steps(page)
+    assert words in steps
+    assert "unknown" not in steps
+    # With flagged pictures alone, a reconciliation changes nothing.
+    flagged = needs_person(tmp_path, FLAGGED)
+    page = Page(report_html(flagged, run_tables(flagged), context=PageContext(reconciliation=document)))
+    assert "reconcil" not in texts_of_steps(page)[0]
+
+
+def test_what_goes_on_at_the_service_is_told_with_its_price(tmp_path: Path) -> None:
+    def held(name: str, prediction: str, key: str) -> BriefRecord:
+        error = f"The run is ending while prediction {prediction} goes on at the service; run the same command again."
+        stages = (
+            stage(name, "edit", Outcome.HELD, error=error, generation_key=key),
+            stage(name, "video", Outcome.HELD, error=error),
+        )
+        return brief(name, stages, "held", error=error)
+
+    stopped = "interrupted; run the command again to continue"
+    unsent = brief("c", (stage("c", "video", Outcome.HELD, error=stopped),), "held", error=stopped)
+    briefs = (held("a", "p-1", "1"), held("twin-of-a", "p-1", "1"), held("b", "p-2", "2"), unsent)
+    (steps,) = texts_of_steps(page_of(record(tmp_path, briefs, exit_status=130)))
+    assert "2 predictions, estimated at $0.056, were accepted by the service and not collected yet" in steps
+    (steps,) = texts_of_steps(page_of(record(tmp_path, briefs[2:], exit_status=130)))
+    assert "1 prediction, estimated at $0.028, was accepted" in steps
+    (steps,) = texts_of_steps(page_of(record(tmp_path, briefs[3:], exit_status=130)))
+    assert "accepted" not in steps
 
 
 def test_a_finished_run_says_that_nothing_is_left(tmp_path: Path) -> None:
@@ -232,6 +379,29 @@ def test_an_earlier_run_is_compared(tmp_path: Path) -> None:
     assert [media[picture.sha256].small for picture in pictures] == shown[-2:]
     assert len(page.by_class["change"]) == 1
     assert "In 1 brief only cost or outcome differ" in page.by_id["compare"]
+
+
+def test_what_was_added_is_held_against_nothing(tmp_path: Path) -> None:
+    old = brief(
+        "old", (stage("old", "edit", Outcome.GENERATED, request={"prompt": "x", "seed": 1, "sound": True}),)
+    )
+    new = brief(
+        "old", (stage("old", "edit", Outcome.GENERATED, request={"prompt": "x", "take": 2, "sound": False}),)
+    )
+    added = brief("new", (stage("new", "edit", Outcome.GENERATED),))
+    earlier, later = record(tmp_path, (old,)), record(tmp_path, (new, added))
+    comparison = compare(earlier, later)
+    page = Page(
+        report_html(later, run_tables(later), context=PageContext(earlier=earlier), comparison=comparison)
+    )
+    told = page.by_id["compare"]
+    assert "seed: 1 → not set" in told
+    assert "take: not set → 2" in told
+    assert "sound: true → false" in told
+    assert "model: kwaivgi/kling-image-v3/edit" in told
+    assert "resolution: 1k" in told
+    assert "picture: media/new.png" in told
+    assert "None" not in told
 
 
 def test_hostile_texts_stay_texts(tmp_path: Path) -> None:

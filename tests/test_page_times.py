@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from record_samples import STARTED, brief, record, stage
 
+from tasks.accounting.tables import run_tables
+from tasks.page import report_html
 from tasks.page.charts import Part, axis, histogram, stacked_bar
 from tasks.page.makespan import makespan, worked
 from tasks.page.texts import brief_seconds, count, joined
@@ -71,6 +73,20 @@ def test_starts_in_a_minute_bound_the_run(tmp_path: Path) -> None:
     # The fifth can begin two minutes after the first at the earliest, and takes 13 s.
     assert (found.seconds, found.bound) == (136.0, 133.0)
     assert found.why == "5 clip requests, at most 2 begun in any minute"
+
+
+def test_only_what_draws_nothing_says_that_nothing_was_made(tmp_path: Path) -> None:
+    made = timed("a", "edit", 0, 10)
+    failed = timed("a", "edit", 0, 10, outcome=Outcome.FAILED)
+    sent = failed.model_copy(update={"latency": failed.latency.model_copy(update={"attempts": 1})})
+    timeless = made.model_copy(update={"started_at": None, "ended_at": None})  # as in old records
+    cached = timed("a", "edit", 0, 10, outcome=Outcome.CACHED)
+    for one, draws in ((made, True), (sent, True), (timeless, True), (failed, False), (cached, False)):
+        run = run_of(tmp_path, one)
+        latency = report_html(run, run_tables(run)).decode().partition('<section id="latency"')[2]
+        latency = latency.partition("</section>")[0]
+        assert ("<svg" in latency) is draws, one
+        assert ("Nothing was made in this run" in latency) is not draws, one
 
 
 def test_what_was_there_or_began_before_the_run_does_not_count(tmp_path: Path) -> None:

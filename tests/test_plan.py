@@ -355,7 +355,9 @@ async def test_fewer_pictures_than_asked_for_but_enough_for_the_next_stage(place
 
 
 @pytest.mark.parametrize("damage", ["missing", "truncated"])
-async def test_an_asset_that_is_gone_is_no_result_and_is_paid_for_once(place: Place, damage: str) -> None:
+async def test_an_asset_that_is_gone_is_collected_once_and_priced_for_the_worst_case(
+    place: Place, damage: str
+) -> None:
     await place.read(EDIT, EDIT)
     [sha] = place.make("a", Stage.EDIT)
     path = place.store.path(sha)
@@ -370,7 +372,7 @@ async def test_an_asset_that_is_gone_is_no_result_and_is_paid_for_once(place: Pl
     assert "asset missing" in told(plan)["a edit"][1]
     assert told(plan)["b edit"][1] == "equal to brief a"
     assert [stage.causes for stage in plan.stages] == [(Cause.MISSING,), (Cause.EQUAL,)]
-    assert plan.cost == PICTURE
+    assert (plan.cost, plan.cost_upper, plan.saved) == (0, PICTURE, PICTURE)
     check_sums(plan)
 
 

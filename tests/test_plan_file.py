@@ -11,6 +11,7 @@ import pytest
 from caching_support import (
     PICTURE,
     PlainService,
+    forget_how_young,
     plan_of,
     run,
     settings_at,
@@ -25,9 +26,10 @@ from blocks.money import to_millionths
 from blocks.prices import PriceBook
 from blocks.settings import Settings, load_settings
 from flows.approval import approved_csv, prepared_as_approved, save_plan
+from flows.commands.plan import PlanRequest, show_plan
 from flows.commands.run import _options
 from flows.preparation import prepared
-from tasks.planning.plan_file import ApprovedPlan, ApprovedStage, read_plan
+from tasks.planning.plan_file import ApprovedPlan, ApprovedStage, read_plan, refuse_another_file
 
 ROWS = [
     {"brief": "a", "edit_prompt": "warm", "edit_image": "mug.png"},
@@ -121,6 +123,8 @@ async def test_everything_that_differs_is_named_at_once(
     assert approved.most == 0
     [lost] = closed.record.briefs[0].stages[0].assets
     (desk.settings.assets / "objects" / lost.sha256[:2] / lost.sha256).unlink()
+    assert await desk.apply() == 0, "what is collected again costs nothing more"
+    forget_how_young(desk.settings)
     usual = PriceBook.load()
     compose = "kwaivgi/kling-image-o3/edit"
     dearer = replace(usual, unit_prices=usual.unit_prices | {(compose, "4k"): 60_000})
@@ -133,6 +137,7 @@ async def test_everything_that_differs_is_named_at_once(
     told = {line.partition(":")[0]: line for line in lines}
     assert set(told) == {
         "CSV",
+        "row c",
         "input",
         "price",
         "a edit",
@@ -151,6 +156,22 @@ async def test_everything_that_differs_is_named_at_once(
     assert len(service.sent) == 3
 
 
+async def test_what_was_to_be_collected_and_has_to_be_paid_for_by_now_is_named(
+    desk: Desk, service: PlainService
+) -> None:
+    closed = await run(desk.settings, desk.csv)
+    [lost] = closed.record.briefs[0].stages[0].assets
+    (desk.settings.assets / "objects" / lost.sha256[:2] / lost.sha256).unlink()
+    approved = await desk.approve()
+    assert (to_millionths(approved.cost_usd), approved.most) == (0, PICTURE)
+    assert await desk.apply() == 0
+    forget_how_young(desk.settings)
+    stage, cost = await desk.refusal()
+    assert stage.startswith("a edit: costs $0.028 now (asset missing")
+    assert stage.endswith("approved was generate, at $0")
+    assert cost == "cost: $0.028 now, approved was $0"
+
+
 async def test_a_removed_brief_another_service_and_an_invalid_campaign(desk: Desk) -> None:
     await desk.approve()
     simulator = load_settings({"home": desk.settings.home}, env_file=None)
@@ -162,6 +183,7 @@ async def test_a_removed_brief_another_service_and_an_invalid_campaign(desk: Des
     lines = await desk.refusal()
     assert "b edit: was approved, and is not in the campaign any more" in lines
     assert "input: cup.png was approved, and is not used any more" in lines
+    assert "row b: was approved, and is gone" in lines
     desk.write(ROWS)
     (desk.folder / "mug.png").unlink()
     [line] = await desk.refusal()
@@ -201,6 +223,45 @@ def test_a_file_that_is_no_plan_is_refused(tmp_path: Path, content: str | None, 
     with pytest.raises(InvalidInput, match=told) as refused:
         read_plan(file)
     assert "campaign plan CSV --save FILE" in str(refused.value)
+
+
+async def test_each_cell_that_differs_is_named(desk: Desk) -> None:
+    long = (
+        "a mug on a wooden table in the first light of a day in May, with steam over it, seen from the side"
+    )
+    desk.write([ROWS[0] | {"edit_prompt": long}, ROWS[1]])
+    await desk.approve()
+    desk.write(
+        [ROWS[0] | {"edit_prompt": long.replace("May", "June\x1b[31m")}, ROWS[1] | {"compose_resolution": ""}]
+    )
+    lines = await desk.refusal()
+    rows = [line for line in lines if line.startswith("row ")]
+    before = "…ht of a day in May, with steam over it, seen from the side"
+    after = "…ht of a day in June[U+001B][31m, with steam over it, seen from the …"
+    assert rows == [
+        f"row a: edit_prompt was “{before}”, and is “{after}” now",
+        "row b: compose_resolution was “4k”, and is blank now",
+    ]
+
+
+async def test_the_same_rows_in_another_order_are_said_to_be_the_same(desk: Desk) -> None:
+    await desk.approve()
+    desk.write(ROWS[::-1])
+    [line] = await desk.refusal()
+    assert "every row says the same: their order, or the form of the file, is another" in line
+
+
+@pytest.mark.parametrize("name", ["spring.csv", "mug.png", "."])
+async def test_no_other_file_is_written_over(desk: Desk, name: str) -> None:
+    file = desk.folder / name
+    before = file.read_bytes() if file.is_file() else None
+    request = PlanRequest(desk.csv, file, quote=False, as_json=True, account=None, workspace=None)
+    with pytest.raises(InvalidInput, match="name a file of its own"):
+        await show_plan(request)
+    assert before is None or file.read_bytes() == before
+    await desk.approve()
+    refuse_another_file(desk.plan_file)
+    refuse_another_file(desk.folder / "new.json")
 
 
 def test_every_field_of_the_file_is_described() -> None:

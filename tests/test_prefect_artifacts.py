@@ -121,7 +121,7 @@ def test_the_picture_shows_what_is_finished(shown: Shown) -> None:
     assert head == "data:image/jpeg;base64"
     with Image.open(io.BytesIO(base64.b64decode(data, validate=True))) as picture:
         assert (picture.format, picture.size) == ("JPEG", (256, 218))
-    assert "1 of 1 finished briefs" in shown_text(shown.artifacts["pictures"]["description"])
+    assert "1 of 1 finished brief;" in shown_text(shown.artifacts["pictures"]["description"])
 
 
 def test_a_simulated_run_says_so_in_each_of_them(shown: Shown) -> None:

@@ -65,6 +65,32 @@ def test_what_is_reserved_is_at_risk_until_the_bill_is_known(clock: Clock) -> No
     assert progress.at_risk == 0
 
 
+def test_what_goes_on_at_the_service_stays_at_risk_when_the_run_stops(clock: Clock) -> None:
+    progress = RunProgress(clock)
+    costs = dict.fromkeys([(name, "edit") for name in "abcdef"], 28_000)
+    progress.start({"edit": 6}, planned=168_000, cap=None, costs=costs)
+    for name in "abcdef":
+        progress.stage_reserved(name, "edit", 30_000)
+    for name in "abcde":
+        progress.stage_submitted(name, "edit")
+    progress.stage_settled("c", "edit")  # it failed at the service
+    progress.stage_settled("d", "edit")  # likewise, and another attempt was about to be sent
+    progress.stage_reserved("d", "edit", 30_000)
+    progress.stage_ended("a", "edit", Outcome.HELD, 0)
+    progress.stage_ended("b", "edit", Outcome.FAILED, 0)  # made, but it could not be collected now
+    progress.stage_ended("c", "edit", Outcome.FAILED, 0)
+    progress.stage_ended("d", "edit", Outcome.HELD, 0)
+    progress.stage_ended("e", "edit", Outcome.GENERATED, 28_000)
+    progress.stage_ended("f", "edit", Outcome.HELD, 0)  # never sent
+    assert progress.at_risk == 60_000
+    assert progress.projected == 28_000 + 56_000
+    assert progress.summary().startswith(
+        "edit 1/6, 2 failed, 3 held; spent $0.028 of $0.168 planned, $0.06 at risk"
+    )
+    progress.stage_settled("a", "edit")
+    assert progress.at_risk == 30_000
+
+
 def test_the_projected_total_is_what_was_spent_and_what_is_left(clock: Clock) -> None:
     progress = RunProgress(clock)
     costs = {("a", "edit"): 28_000, ("b", "edit"): 0, ("a", "video"): 1_900_000, ("b", "video"): 1_900_000}

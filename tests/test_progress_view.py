@@ -46,6 +46,7 @@ def half_way(clock: Clock) -> RunProgress:
     for name in "abcd":
         progress.stage_ended(name, "edit", Outcome.GENERATED, 28_000)
     progress.stage_ended("e", "edit", Outcome.CACHED, 0)
+    progress.stage_settled("f", "edit")
     progress.stage_ended("f", "edit", Outcome.FAILED, 0)
     progress.stage_reserved("a", "video", 1_950_000)
     progress.stage_submitted("a", "video")

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import time
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,11 @@ def two_briefs(workplace: Workplace) -> str:
 
 def charged_in_all_runs(workplace: Workplace) -> int:
     return sum(charged_millionths(path) for path in workplace.folder.glob("runs/*/cost.csv"))
+
+
+def listed_charge(workplace: Workplace) -> str:
+    """What `campaign runs` says that the newest run has cost."""
+    return str(json.loads(workplace.run("runs", "--json").stdout)[0]["charged_usd"])
 
 
 # The fate of the cold brief's request: its reply is lost as well, or it never arrives.
@@ -142,6 +148,8 @@ def test_a_refund_that_came_later_is_in_the_run_s_tables_and_on_its_page(
         run = workplace.out(finished.document["run"])
         books = service.books
         assert charged_millionths(run / "cost.csv") == books.charged_total() > 28_000
+        before = listed_charge(workplace)
+        assert Decimal(before) * 1_000_000 == books.charged_total(), "its figures are kept by now"
         for prediction in books.predictions():
             if prediction.status == "failed":
                 books.refund(prediction, at=time.time_ns())
@@ -157,6 +165,12 @@ def test_a_refund_that_came_later_is_in_the_run_s_tables_and_on_its_page(
         elsewhere = workplace.run("report", "latest", "--out", "again")
         assert elsewhere.status == 0, elsewhere
         assert charged_millionths(workplace.folder / "again" / run.name / "cost.csv") == 28_000
+        assert listed_charge(workplace) == "0.028"
+        index = (run.parent / "index.html").read_text("utf-8")
+        assert "$0.028" in index
+        assert f"${before}" not in index
+        compared = workplace.run("diff", "latest", "latest", "--json").document
+        assert compared["totals"]["charged_usd"]["a"] == "0.028"
 
 
 def test_neither_command_needs_prefect_or_pandas() -> None:

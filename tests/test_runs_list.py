@@ -4,21 +4,23 @@ import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import AsyncMock
 
 import pytest
-from ledger_support import sha256_of
-from record_samples import Assets, every_outcome
+from ledger_support import Worker, sha256_of, work_named
+from record_samples import Assets, brief, every_outcome, record, stage
 from rich.console import Console
 
 from blocks.errors import StoreUnusable
-from blocks.ledger import Ledger
+from blocks.ledger import AttemptState, Ledger
 from blocks.money import dollars_text
 from blocks.settings import load_settings
 from flows.commands import runs as command
 from tasks.accounting.run_figures import figures_of, summaries
 from tasks.index_page import NAME
 from tasks.page.causes import cause_of
-from tasks.record import RunRecord
+from tasks.reconciling.settled_since import attempt_record
+from tasks.record import Outcome, RunRecord
 
 
 def named(code: str | None, message: str | None) -> str:
@@ -88,9 +90,37 @@ def test_figures_are_worked_out_once(tmp_path: Path, ledger: Ledger, monkeypatch
     with monkeypatch.context() as patch:
         patch.setattr(Ledger, "run_record", never)
         assert summaries(ledger, kept, cause_of=never) == first
-    for content in (b"{", b"[]", b"null", b'{"version": 0}', b'{"version": 1}', b"\xff"):
+    for content in (b"{", b"[]", b"null", b'{"version": 0}', b'{"version": 1}', b'{"version": 2}', b"\xff"):
         (kept / f"{ended}.json").write_bytes(content)
         assert summaries(ledger, kept, cause_of=named) == first
+
+
+def test_figures_are_renewed_when_something_was_settled_since(tmp_path: Path, ledger: Ledger) -> None:
+    worker = Worker.of(ledger)
+    attempt = worker.bring(work_named("mug"), AttemptState.STORED)
+    ledger.settle(attempt.id, charged=28_000, run_id=worker.run_id)
+    kept = attempt_record(ledger.attempt(attempt.id))
+    one = stage("mug", "edit", Outcome.GENERATED, generation_key=attempt.generation_key, attempts=(kept,))
+    run = record(tmp_path, (brief("mug", (one,)),))
+    ledger.end_run(worker.run_id, exit_status=0, record_json=run.model_dump_json())
+
+    def charged() -> int:
+        (found,) = summaries(ledger, tmp_path / "summaries", cause_of=named)
+        assert found.figures is not None
+        assert found.figures.charged + found.figures.refunded == 28_000
+        return found.figures.charged
+
+    assert charged() == 28_000
+    for refunded in (20_000, 28_000):
+        ledger.settle(attempt.id, charged=28_000, refunded=refunded, run_id="another")
+        assert charged() == 28_000 - refunded
+        assert charged() == 28_000 - refunded
+    # What another run settles is none of this one's business.
+    other = Worker.of(ledger)
+    other.bring(work_named("lamp"), AttemptState.STORED)
+    before = (tmp_path / "summaries" / f"{worker.run_id}.json").stat().st_mtime_ns
+    summaries(ledger, tmp_path / "summaries", cause_of=named)
+    assert (tmp_path / "summaries" / f"{worker.run_id}.json").stat().st_mtime_ns == before
 
 
 def test_a_record_of_another_version_has_no_figures(tmp_path: Path, ledger: Ledger) -> None:
@@ -110,7 +140,7 @@ async def test_the_list_of_runs(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     settings = load_settings({"home": tmp_path / "home"}, env_file=None)
-    monkeypatch.setattr(command, "load_settings", lambda **_: settings)
+    monkeypatch.setattr(command, "chosen_settings", AsyncMock(return_value=settings))
     run = every_outcome(tmp_path, Assets())
     first = enter(ledger, run, campaign="c" * 40)
     second = enter(ledger, None, provider="simulator")

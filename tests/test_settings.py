@@ -247,6 +247,15 @@ def test_prefect_s_home_is_ours_unless_it_is_set(place: Place) -> None:
     place.monkeypatch.setenv("PREFECT_HOME", "")
     assert point_prefect_home(load_settings()) == place.folder / ".campaign" / "prefect"
     assert os.environ["PREFECT_HOME"] == str(place.folder / ".campaign" / "prefect")
-    place.set(PREFECT_HOME="/somewhere/else")
-    assert point_prefect_home(load_settings()) == Path("/somewhere/else")
-    assert os.environ["PREFECT_HOME"] == "/somewhere/else"
+    elsewhere = place.folder / "somewhere" / "else"
+    place.set(PREFECT_HOME=str(elsewhere))
+    assert point_prefect_home(load_settings()) == elsewhere
+    assert os.environ["PREFECT_HOME"] == str(elsewhere)
+
+
+@pytest.mark.parametrize("unusable", ["/dev/null", "/proc/nope", "a file/below"])
+def test_a_home_of_prefect_s_that_cannot_be_used_is_refused(place: Place, unusable: str) -> None:
+    (place.folder / "a file").touch()
+    place.set(PREFECT_HOME=unusable)
+    with pytest.raises(InvalidInput, match=r"PREFECT_HOME .* cannot be used .*Nothing was spent"):
+        point_prefect_home(load_settings())

@@ -174,7 +174,7 @@ def test_a_server_that_was_killed_is_replaced(folder: Path) -> None:
             assert said(url) != str(state["server"])
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b'{"url": "http://127.0.0.1:1"'])
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b'{"url": "http://127.0.0.1:1"', b"{}", b"[]"])
 def test_a_damaged_state_file_is_no_server(folder: Path, content: bytes) -> None:
     folder.mkdir()
     (folder / "echo.json").write_bytes(content)

@@ -1,7 +1,7 @@
 """Who may work on a piece of work: leases, and what is done already."""
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -18,6 +18,7 @@ from blocks.ledger.records import (
     GenerationWork,
     Granted,
     HeldForPerson,
+    PaidResult,
     StoredAsset,
     StoredGeneration,
 )
@@ -47,6 +48,36 @@ class Claims(Part):
         """Find the attempts whose prediction the service has taken on, by key: they are not sent again."""
         with self._database.read() as connection:
             return _find_attempts(connection, keys, (AttemptState.SUBMITTED, AttemptState.COMPLETED))
+
+    def find_paid_results(self, keys: Iterable[str]) -> dict[str, PaidResult]:
+        """Find what was kept once and is not forgotten, by key, whether or not its bytes are on the disk still.
+
+        What was opened again to be collected, and is not there yet, counts too; ``find_stored`` leaves that out.
+        """
+        # Only what was stored has the seconds of its download on record: an attempt without them is under way for
+        # the first time, and what its piece of work has of assets came of an earlier one.
+        opened_again = sa.and_(
+            generations.c.state == "open",
+            attempts.c.state == AttemptState.COMPLETED,
+            attempts.c.download_s.is_not(None),
+        )
+        stored = sa.and_(generations.c.state == "stored", attempts.c.state == AttemptState.STORED)
+        found: dict[str, PaidResult] = {}
+        with self._database.read() as connection:
+            for chunk in chunks(keys):
+                query = (
+                    sa.select(attempts)
+                    .join(generations, attempts.c.generation_key == generations.c.key)
+                    .where(attempts.c.generation_key.in_(chunk), sa.or_(stored, opened_again))
+                    .order_by(attempts.c.number)
+                )
+                kept = _kept_assets(connection, chunk)
+                for row in connection.execute(query):
+                    attempt = attempt_from(row)
+                    found[attempt.generation_key] = PaidResult(
+                        tuple(kept.get(attempt.generation_key, ())), attempt
+                    )
+        return found
 
     def claim(self, work: GenerationWork, *, owner: str, run_id: str) -> Claim:
         """Take the lease on a piece of work, where nobody alive has it and there is something to do.
@@ -176,15 +207,7 @@ def stored_generations(connection: sa.Connection, keys: Iterable[str]) -> dict[s
     """What is paid for and kept of these keys, within a transaction of the caller's."""
     found: dict[str, StoredGeneration] = {}
     for chunk in chunks(keys):
-        kept: dict[str, list[StoredAsset]] = {}
-        query = (
-            sa.select(generation_assets.c.generation_key, generation_assets.c.flagged_nsfw, assets)
-            .join(assets, generation_assets.c.sha256 == assets.c.sha256)
-            .where(generation_assets.c.generation_key.in_(chunk))
-            .order_by(generation_assets.c.generation_key, generation_assets.c.position)
-        )
-        for row in connection.execute(query):
-            kept.setdefault(row.generation_key, []).append(_asset(row))
+        kept = _kept_assets(connection, chunk)
         ids: dict[str, str] = {}
         made = (
             sa.select(attempts.c.generation_key, attempts.c.prediction_id)
@@ -205,6 +228,20 @@ def stored_generations(connection: sa.Connection, keys: Iterable[str]) -> dict[s
                 prediction_id=ids.get(row.key),
             )
     return found
+
+
+def _kept_assets(connection: sa.Connection, keys: Sequence[str]) -> dict[str, list[StoredAsset]]:
+    """In the service's order, by key; of no more keys than one query takes."""
+    kept: dict[str, list[StoredAsset]] = {}
+    query = (
+        sa.select(generation_assets.c.generation_key, generation_assets.c.flagged_nsfw, assets)
+        .join(assets, generation_assets.c.sha256 == assets.c.sha256)
+        .where(generation_assets.c.generation_key.in_(keys))
+        .order_by(generation_assets.c.generation_key, generation_assets.c.position)
+    )
+    for row in connection.execute(query):
+        kept.setdefault(row.generation_key, []).append(_asset(row))
+    return kept
 
 
 def _asset(row: sa.Row[Any]) -> StoredAsset:

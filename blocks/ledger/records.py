@@ -58,21 +58,21 @@ class CapReached(BudgetRefused):
         self.wanted = wanted
         self.in_flight = in_flight
         self.until = until
-        period = "of this run" if until is None else "a day"
+        name = "the budget of this run" if until is None else "the cap a day"
         since = "" if until is None else " since 00:00 UTC"
         lack = (
             f"leaves too little for ${dollars_text(wanted)} more" if wanted else "is more than that already"
         )
-        advice = "raise the cap, or wait until more is settled"
+        held = f"${dollars_text(charged)} charged"
+        if reserved:
+            held += f" and ${dollars_text(reserved)} reserved"
+        advice = "raise --budget" + (", or wait until what is reserved is settled" if reserved else "")
         if until is not None:
             advice = (
                 f"it goes on from {until:%Y-%m-%d %H:%M} UTC: run the same command again then, or raise "
                 "CAMPAIGN_BUDGET_PER_DAY"
             )
-        super().__init__(
-            f"the cap {period} is ${dollars_text(cap)}: ${dollars_text(charged)} charged and "
-            f"${dollars_text(reserved)} reserved{since} {lack}; {advice}"
-        )
+        super().__init__(f"{name} is ${dollars_text(cap)}: {held}{since} {lack}; {advice}")
 
     @property
     def per_day(self) -> bool:
@@ -190,6 +190,14 @@ class AttemptRow:
 
 
 @dataclass(frozen=True)
+class PaidResult:
+    """What came of paid work, and the attempt that made it: to be collected again where its bytes are gone."""
+
+    assets: tuple[StoredAsset, ...]
+    attempt: AttemptRow
+
+
+@dataclass(frozen=True)
 class AlreadyStored:
     generation: StoredGeneration
 
@@ -267,6 +275,15 @@ class RunRow:
     ended_at: datetime | None
     exit_status: int | None
     flow_run_id: str | None
+
+
+@dataclass(frozen=True)
+class SettledSums:
+    """What is charged in a run by now: how many attempts, their charges, and what of these was refunded."""
+
+    attempts: int = 0
+    charged: int = 0
+    refunded: int = 0
 
 
 @dataclass(frozen=True)

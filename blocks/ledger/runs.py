@@ -2,7 +2,7 @@
 
 import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from blocks.errors import InvalidInput
 from blocks.ledger.owners import is_alive
 from blocks.ledger.part import Part, chunks, update_attempt
-from blocks.ledger.records import AttemptRow, RunRow, UsualSeconds
+from blocks.ledger.records import AttemptRow, RunRow, SettledSums, UsualSeconds
 from blocks.ledger.tables import attempts, owners, runs
 
 _LONGEST_CAMPAIGN_NAME = 40
@@ -92,23 +92,25 @@ class Runs(Part):
         with self._database.write() as connection:
             now = self._database.now(connection)
             for chunk in chunks(keys):
-                query = (
-                    sa.select(attempts.c.id.label("attempt_id"), owners)
-                    .select_from(
-                        attempts.join(runs, attempts.c.settled_run_id == runs.c.id).outerjoin(
-                            owners, attempts.c.owner == owners.c.id
-                        )
-                    )
-                    .where(
-                        attempts.c.generation_key.in_(chunk), runs.c.ended_at.is_(None), runs.c.id != run_id
-                    )
-                )
-                dead = [row for row in connection.execute(query).all() if not is_alive(row, now)]
                 inherited += [
                     update_attempt(connection, row.attempt_id, {"settled_run_id": run_id, "owner": owner})
-                    for row in dead
+                    for row in _left_by_the_dead(connection, chunk, now)
+                    if row.settled_run_id != run_id
                 ]
         return inherited
+
+    def unaccounted(self, keys: Iterable[str]) -> int:
+        """Sum up, refunds taken off, what ``inherit`` would charge to a run of these pieces of work by now."""
+        with self._database.read() as connection:
+            # Hardly ever is there one: no need to ask about thousands of keys then.
+            if not connection.execute(sa.select(sa.exists().where(runs.c.ended_at.is_(None)))).scalar_one():
+                return 0
+            now = self._database.now(connection)
+            return sum(
+                row.charged - row.refunded
+                for chunk in chunks(keys)
+                for row in _left_by_the_dead(connection, chunk, now)
+            )
 
     def has_unaccounted(self, keys: Iterable[str]) -> bool:
         """Look whether a run that has not ended, a dead one most likely, settled attempts at this work."""
@@ -151,6 +153,28 @@ class Runs(Part):
             ).scalar_one()
             return record
 
+    def settled_sums(self) -> dict[str, SettledSums]:
+        """Sum up by run what is charged in it; runs in which nothing is have no entry.
+
+        They change whenever a bill is read anew: whoever keeps a figure of a run sees by them that it is out of date.
+        """
+        query = (
+            sa.select(
+                attempts.c.settled_run_id,
+                sa.func.count(),
+                sa.func.coalesce(sa.func.sum(attempts.c.charged), 0),
+                sa.func.coalesce(sa.func.sum(attempts.c.refunded), 0),
+            )
+            .where(attempts.c.settled_run_id.is_not(None))
+            .group_by(attempts.c.settled_run_id)
+        )
+        with self._database.read() as connection:
+            rows = connection.execute(query).all()
+        return {
+            run: SettledSums(int(number), int(charged), int(refunded))
+            for run, number, charged, refunded in rows
+        }
+
     def records_with(self, text: str, *, most: int = 5) -> list[tuple[RunRow, str]]:
         """Find the newest runs whose record has a text in it, such as an asset's sha256, and their records."""
         query = (
@@ -186,6 +210,26 @@ class Runs(Part):
             p50=_percentile(seconds, 50),
             p90=_percentile(seconds, 90),
         )
+
+
+def _left_by_the_dead(connection: sa.Connection, keys: Sequence[str], now: datetime) -> list[sa.Row[Any]]:
+    """Attempts at these pieces of work that are settled in a run that has not ended and that nobody alive works for."""
+    query = (
+        sa.select(
+            attempts.c.id.label("attempt_id"),
+            attempts.c.settled_run_id,
+            attempts.c.charged,
+            attempts.c.refunded,
+            owners,
+        )
+        .select_from(
+            attempts.join(runs, attempts.c.settled_run_id == runs.c.id).outerjoin(
+                owners, attempts.c.owner == owners.c.id
+            )
+        )
+        .where(attempts.c.generation_key.in_(keys), runs.c.ended_at.is_(None))
+    )
+    return [row for row in connection.execute(query).all() if not is_alive(row, now)]
 
 
 def _visible(run_id: str) -> str:

@@ -37,6 +37,15 @@ _SERVER_SIDE_TEXT = re.compile(r"HTTP (5\d\d|429)\b")
 # A gateway says these of a request that may have reached the service behind it all the same.
 _AMBIGUOUS_STATUSES = frozenset({408, 499})
 _AGAIN = "then run the same command again: it goes on where it stopped"
+_SAID_OF_FAILURES: dict[type[ServiceError], str] = {
+    Moderated: "The service's moderation refused it: change the prompt or the pictures.",
+    AccountRefused: f"Top up the account, {_AGAIN}.",
+    RequestRefused: "Correct the brief.",
+    InputNotFetched: "The service could not read an input; it has to be uploaded again.",
+    ServerSideFailure: "The cause is on the service's side; a new attempt may succeed.",
+    PredictionFailed: "The service refunds failed predictions within hours; change the brief or raise its take "
+    "to try anew.",
+}
 
 
 def _account_refused(
@@ -160,6 +169,32 @@ def unreachable(host: str, error: Exception) -> Unreachable:
     )
 
 
+def kind_of_failure(code: int, reason: str) -> type[ServiceError]:
+    """What a failed prediction's code, and the service's words for it, mean.
+
+    Moderation and credit are told by the words as well: the service gives them under other numbers, too.
+    """
+    if code == MODERATED or _MODERATION.search(reason):
+        return Moderated
+    if code == NO_CREDIT or _CREDIT.search(reason):
+        return AccountRefused
+    if code in BAD_PARAMETER:
+        return RequestRefused
+    if code == INPUT_NOT_FETCHED:
+        return InputNotFetched
+    if code in SERVER_SIDE or _SERVER_SIDE_TEXT.search(reason):
+        return ServerSideFailure
+    return PredictionFailed
+
+
+def kind_told(message: str) -> type[ServiceError] | None:
+    """The kind of failure that an error's own text tells: whoever names its cause says the same as it does.
+
+    None where it is of no prediction that failed. What the service said stands between quotation marks before that.
+    """
+    return next((kind for kind, said_of in _SAID_OF_FAILURES.items() if message.endswith(said_of)), None)
+
+
 def error_of_ending(status: str, *, code: int, reason: str, prediction_id: str) -> ServiceError:
     """Return the error of a prediction that ended, in ``status``, without outputs that could be kept."""
     said_by_service = one_line(reason)
@@ -167,34 +202,5 @@ def error_of_ending(status: str, *, code: int, reason: str, prediction_id: str) 
     if said_by_service:
         described += f": “{said_by_service}”"
     where = f"Prediction {prediction_id} ended without outputs ({described})."
-    if status == "failed":
-        if code == MODERATED or _MODERATION.search(reason):
-            return Moderated(
-                f"{where} The service's moderation refused it: change the prompt or the pictures.",
-                code=code,
-                prediction_id=prediction_id,
-            )
-        if code == NO_CREDIT or _CREDIT.search(reason):
-            return AccountRefused(
-                f"{where} Top up the account, {_AGAIN}.", code=code, prediction_id=prediction_id
-            )
-        if code in BAD_PARAMETER:
-            return RequestRefused(f"{where} Correct the brief.", code=code, prediction_id=prediction_id)
-        if code == INPUT_NOT_FETCHED:
-            return InputNotFetched(
-                f"{where} The service could not read an input; it has to be uploaded again.",
-                code=code,
-                prediction_id=prediction_id,
-            )
-        if code in SERVER_SIDE or _SERVER_SIDE_TEXT.search(reason):
-            return ServerSideFailure(
-                f"{where} The cause is on the service's side; a new attempt may succeed.",
-                code=code,
-                prediction_id=prediction_id,
-            )
-    return PredictionFailed(
-        f"{where} The service refunds failed predictions within hours; change the brief or raise its take "
-        "to try anew.",
-        code=code,
-        prediction_id=prediction_id,
-    )
+    kind = kind_of_failure(code, reason) if status == "failed" else PredictionFailed
+    return kind(f"{where} {_SAID_OF_FAILURES[kind]}", code=code, prediction_id=prediction_id)

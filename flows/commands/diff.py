@@ -8,13 +8,13 @@ from rich.text import Text
 from blocks.errors import InvalidInput
 from blocks.ledger import Ledger
 from blocks.money import dollars_text
-from blocks.settings import load_settings
-from flows.preparation import block_values
+from flows.chosen_settings import chosen_settings
 from flows.talk import print_json
 from tasks.exports import visible
 from tasks.provenance.comparison import Amounts, BriefDifference, Comparison, Pair, StageDifference, compare
 from tasks.provenance.comparison_document import comparison_document
 from tasks.provenance.word_difference import Piece
+from tasks.reconciling.settled_since import settled_record
 from tasks.record import InputRecord, RunRecord
 
 _HEADS = {"added": ("+", "green"), "removed": ("-", "red"), "changed": ("~", "yellow")}
@@ -25,7 +25,7 @@ _LINE_ENDS = str.maketrans({"\n": "↵", "\r": "↵", "\t": " ", "\v": " ", "\f"
 
 
 async def show_difference(first: str, second: str, *, as_json: bool, workspace: str | None) -> int:
-    settings = load_settings(block=await block_values(None, workspace))
+    settings = await chosen_settings(workspace=workspace)
     ledger = Ledger.open_if_exists(settings.ledger_address)
     if ledger is None:
         raise InvalidInput(f"there is no run {_inert(first)}; `campaign runs` lists those there are")
@@ -42,13 +42,13 @@ async def show_difference(first: str, second: str, *, as_json: bool, workspace: 
 
 def _record(ledger: Ledger, run_id: str) -> RunRecord:
     row = ledger.run(run_id)
-    text = ledger.run_record(row.id)
-    if text is None:
+    record = settled_record(ledger, row.id)
+    if record is None:
         raise InvalidInput(
             f"run {row.id} did not come to its end, so it left no record to compare; run the campaign again: it "
             "continues there"
         )
-    return RunRecord.model_validate_json(text)
+    return record
 
 
 def _lines(comparison: Comparison) -> Iterator[Text]:

@@ -12,8 +12,7 @@ from blocks.assets import AssetStore
 from blocks.errors import InvalidInput
 from blocks.ledger import Ledger
 from blocks.money import dollars_text
-from blocks.settings import load_settings
-from flows.preparation import block_values
+from flows.chosen_settings import chosen_settings
 from flows.talk import print_json, say
 from flows.terminal import terminal
 from tasks.exports import visible
@@ -39,7 +38,7 @@ class ForgetRequest:
 async def forget_results(request: ForgetRequest) -> int:
     """Without ``yes`` nothing is dropped: it says what would be."""
     choice = _choice(request)
-    settings = load_settings(block=await block_values(None, request.workspace))
+    settings = await chosen_settings(workspace=request.workspace)
     ledger = Ledger.open_if_exists(settings.ledger_address)
     chosen: list[Candidate] = []
     freed = 0

@@ -7,8 +7,8 @@ from pathlib import Path
 from blocks.assets import AssetGone, AssetStore
 from blocks.errors import InvalidInput
 from blocks.ledger import Ledger
-from blocks.settings import Settings, load_settings
-from flows.preparation import block_values
+from blocks.settings import Settings
+from flows.chosen_settings import chosen_settings
 from flows.talk import say
 from tasks.exports import asset_place, visible
 from tasks.record import RunRecord
@@ -18,7 +18,7 @@ _MOST_NOTES = 20
 
 
 async def write_report(run_id: str, out: Path | None, *, workspace: str | None) -> int:
-    settings = load_settings(block=await block_values(None, workspace))
+    settings = await chosen_settings(workspace=workspace)
     with _ledger(settings.ledger_address, run_id) as ledger:
         folder = write_past_run(settings, ledger, run_id, out)
     say(f"page: {folder / 'report.html'}")
@@ -67,7 +67,7 @@ def write_past_run(settings: Settings, ledger: Ledger, run_id: str, out: Path | 
 async def verify_run(run_id: str, *, workspace: str | None) -> int:
     from tasks.provenance.verification import verify_run_folder
 
-    settings = load_settings(block=await block_values(None, workspace))
+    settings = await chosen_settings(workspace=workspace)
     with _ledger(settings.ledger_address, run_id) as ledger:
         record, folder = _past_run(ledger, run_id)
     found = verify_run_folder(folder, record=record, store=AssetStore(settings.assets))
@@ -76,17 +76,22 @@ async def verify_run(run_id: str, *, workspace: str | None) -> int:
     for note in found.notes[:_MOST_NOTES]:
         say(f"note: {note}")
     if len(found.notes) > _MOST_NOTES:
-        say(f"note: {len(found.notes) - _MOST_NOTES} more inputs have changed or gone since the run")
+        more = len(found.notes) - _MOST_NOTES
+        changed = "1 more input has" if more == 1 else f"{more} more inputs have"
+        say(f"note: {changed} changed or gone since the run")
     if found.problems:
         problems = "1 problem" if len(found.problems) == 1 else f"{len(found.problems)} problems"
         say(f"{folder}: {problems}; `campaign report {record.run}` writes the run's files again")
         return 1
-    say(f"{folder}: {found.assets} assets and the tables are what the manifest says")
+    assets = "1 asset" if found.assets == 1 else f"{found.assets} assets"
+    say(f"{folder}: {assets} and the tables are what the manifest says")
     return 0
 
 
 def _placing(store: AssetStore, record: RunRecord, own_folder: Path) -> Callable[[str, Path], None]:
     """From the store, or else from the run's own folder: what was forgotten there may still lie here."""
+    from tasks.provenance.verification import file_sha256
+
     copies = {asset.sha256: asset.path for stage in record.stages for asset in stage.assets}
 
     def place(sha256: str, destination: Path) -> None:
@@ -94,9 +99,9 @@ def _placing(store: AssetStore, record: RunRecord, own_folder: Path) -> Callable
             store.place(sha256, destination)
         except AssetGone:
             copy = asset_place(own_folder, copies[sha256])
-            if not copy.is_file():
+            # A copy that its owner has changed is as good as gone.
+            if not copy.is_file() or file_sha256(copy) != sha256:
                 raise
-            # Its bytes are checked by whoever asked for it.
             shutil.copyfile(copy, destination)
 
     return place

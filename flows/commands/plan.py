@@ -4,11 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from blocks.money import dollars_text
-from blocks.settings import load_settings
 from flows.approval import save_plan
+from flows.chosen_settings import chosen_settings
 from flows.commands.plan_view import print_plan
-from flows.preparation import block_values, how_long, prepared
+from flows.preparation import how_long, prepared
 from flows.talk import print_json, say
+from tasks.endings import ExitStatus
+from tasks.planning.plan_file import refuse_another_file
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,9 @@ class PlanRequest:
 
 
 async def show_plan(request: PlanRequest) -> int:
-    settings = load_settings(block=await block_values(request.account, request.workspace))
+    if request.save is not None:
+        refuse_another_file(request.save)
+    settings = await chosen_settings(account=request.account, workspace=request.workspace)
     if request.quote:
         from flows.quoting import quoted, require_account
 
@@ -43,4 +47,7 @@ async def show_plan(request: PlanRequest) -> int:
                 f"saved {request.save}, worth ${dollars_text(ready.plan.cost_upper)} at most; "
                 f"`campaign run --plan {request.save}` applies it"
             )
+    if quotes is not None and quotes.unanswered:
+        say("the service answered none of the questions for a price; the prices shown are the price list's")
+        return int(ExitStatus.FAILED)
     return 0

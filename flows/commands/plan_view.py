@@ -98,7 +98,9 @@ def _totals(plan: Plan, duration: Duration, *, simulated: bool) -> Iterable[str]
         f"{_count(plan.briefs, 'brief')}, {_count(len(plan.stages), 'stage')}: ${dollars_text(plan.cost)}{upper}, "
         f"${dollars_text(plan.saved)} saved by the cache; {where}"
     )
-    if plan.wholly_cached:
+    if plan.wholly_cached and plan.paid_before:
+        yield "everything is there already: a run starts no task, and only reads the bill of what was paid for before"
+    elif plan.wholly_cached:
         yield "everything is there already: a run sends no request to the service and starts no task"
     elif plan.to_generate:
         usual, slow = duration_text(duration.p50), duration_text(duration.p90)

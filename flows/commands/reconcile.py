@@ -12,9 +12,9 @@ from rich.text import Text
 from blocks.errors import StoreUnusable
 from blocks.ledger import Ledger
 from blocks.money import dollars_text
-from blocks.settings import Settings, load_settings
+from blocks.settings import Settings
+from flows.chosen_settings import chosen_settings
 from flows.commands.past import write_past_run
-from flows.preparation import block_values
 from flows.reconcile import ReconcileOptions, reconcile
 from flows.talk import print_json, say
 from tasks.exports import visible
@@ -45,7 +45,7 @@ class ReconcileRequest:
 
 async def reconcile_account(request: ReconcileRequest) -> int:
     decisions = PersonDecisions.parse(request.adopt, request.release)
-    settings = load_settings(block=await block_values(request.account, request.workspace))
+    settings = await chosen_settings(account=request.account, workspace=request.workspace)
     found = await reconcile(settings, ReconcileOptions(request.run, decisions))
     if found.run is not None:
         _keep_with_the_run(settings, found)
@@ -59,7 +59,11 @@ async def reconcile_account(request: ReconcileRequest) -> int:
 
 
 def _keep_with_the_run(settings: Settings, found: Reconciliation) -> None:
-    """The run's tables and page say what the account says by now; a run that left no folder gets none."""
+    """The run's tables and page, and that over all runs, say what the account says by now.
+
+    A run that left no folder gets none.
+    """
+    from flows.closing import renew_index
     from tasks.reconciling.kept_reconciliation import keep_reconciliation
 
     assert found.run is not None
@@ -76,6 +80,7 @@ def _keep_with_the_run(settings: Settings, found: Reconciliation) -> None:
             # The ledger has it all: that its picture cannot be renewed is no reason to hide the result.
             say(f"note: {folder} could not be renewed: {error}")
             return
+        renew_index(ledger, settings.summaries, folder.parent)
     say(f"page: {folder / 'report.html'}")
 
 
@@ -93,8 +98,9 @@ def _print(found: Reconciliation) -> None:
         console.print()
     counts = ", ".join(f"{count} {verdict}" for verdict, count in found.verdicts.items())
     where = "simulated, nothing is really paid" if found.provider == "simulator" else found.service
+    attempts = "1 attempt" if len(found.attempts) == 1 else f"{len(found.attempts)} attempts"
     console.print(
-        f"{len(found.attempts)} attempts of the ledger{': ' if counts else ''}{counts}; "
+        f"{attempts} of the ledger{': ' if counts else ''}{counts}; "
         f"${dollars_text(found.charged)} charged, ${dollars_text(found.refunded)} refunded; {len(found.foreign)} "
         f"foreign for ${dollars_text(found.foreign_charged)}; {where}",
         soft_wrap=True,

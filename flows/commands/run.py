@@ -2,6 +2,7 @@
 
 import sys
 import traceback
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from blocks.money import dollars_text
 from blocks.settings import Settings, load_settings, point_prefect_home
 from flows.approval import approved_csv, prepared_as_approved
 from flows.out_folder import refuse_an_unusable_home, refuse_an_unusable_out
-from flows.prefect_server import all_on_record, prefect_server, prepare_environment
+from flows.prefect_server import all_on_record, give_up_on_prefect, prefect_server, prepare_environment
 from flows.preparation import (
     Prepared,
     RunOptions,
@@ -24,10 +25,14 @@ from flows.preparation import (
 from flows.talk import print_json, say
 from tasks.endings import ExitStatus
 from tasks.planning.plan_file import ApprovedPlan, read_plan
+from tasks.record import BriefRecord
 from tasks.watching.progress import RunProgress, progress_for
 
 if TYPE_CHECKING:
     from flows.closing import ClosedRun
+
+# Of briefs that are not done for the same reason; the page names them all.
+_MOST_NAMES = 5
 
 
 @dataclass(frozen=True)
@@ -114,6 +119,7 @@ async def _run_flow(
         )
     except Exception as error:
         # Prefect's own trouble, such as a server that went away; what our flow does wrong comes as a state.
+        give_up_on_prefect()
         if launch.closed is None:
             raise _unexpected(ready.settings, error) from error
         say(f"note: Prefect's record of this run is not complete: {error}")
@@ -128,9 +134,8 @@ async def _run_flow(
     if launch.task_runs and state.state_details.flow_run_id is not None:
         missing = await all_on_record(state.state_details.flow_run_id, launch.task_runs)
         if missing:
-            say(
-                f"note: Prefect's record lacks the last state of {len(missing)} task runs; the run's tables have all"
-            )
+            runs = "1 task run" if len(missing) == 1 else f"{len(missing)} task runs"
+            say(f"note: Prefect's record lacks the last state of {runs}; the run's tables have all")
     return launch.closed
 
 
@@ -152,11 +157,18 @@ def _say_where(settings: Settings) -> None:
         )
 
 
+def _named(briefs: Sequence[BriefRecord]) -> str:
+    names = ", ".join(brief.brief for brief in briefs[:_MOST_NAMES])
+    return names if len(briefs) <= _MOST_NAMES else f"{names} and {len(briefs) - _MOST_NAMES} more"
+
+
 def _say_how_it_ended(closed: "ClosedRun", *, quiet: bool) -> None:
     say(closed.sentence)
-    for brief in closed.record.briefs:
-        if brief.error is not None:
-            say(f"{brief.brief}: {brief.status}: {brief.error}")
+    from tasks.page.troubles import troubles
+
+    for trouble in troubles(closed.record):
+        if trouble.message:
+            say(f"{_named(trouble.briefs)}: {trouble.status}: {trouble.message}")
     if closed.status is ExitStatus.INTERRUPTED:
         say("interrupted; run the same command again to continue. Nothing that was paid for is lost")
     elif closed.status is ExitStatus.ACCOUNT:

@@ -9,8 +9,7 @@ from rich.text import Text
 from blocks.errors import StoreUnusable
 from blocks.ledger import Ledger
 from blocks.money import dollars_text
-from blocks.settings import load_settings
-from flows.preparation import block_values
+from flows.chosen_settings import chosen_settings
 from flows.talk import print_json, say
 from flows.terminal import fits, terminal
 from tasks.accounting.run_figures import RunSummary, summaries
@@ -22,7 +21,7 @@ _SHOWN = ("run", "started (UTC)", "exit", "done", "failed", "held", "charged", "
 async def list_runs(*, page: Path | None, as_json: bool, workspace: str | None) -> int:
     from tasks.page.causes import cause_of
 
-    settings = load_settings(block=await block_values(None, workspace))
+    settings = await chosen_settings(workspace=workspace)
     ledger = Ledger.open_if_exists(settings.ledger_address)
     found: list[RunSummary] = []
     if ledger is not None:

@@ -51,7 +51,8 @@ def markdown_summary(record: RunRecord, folder: Path, sentence: str) -> str:
 def _facts(record: RunRecord, folder: Path) -> Iterable[tuple[str, str]]:
     stages = record.stages
     yield "run", record.run
-    yield "provider", f"{record.provider}, {record.service}"
+    # The built-in simulator is its own service.
+    yield "provider", ", ".join(dict.fromkeys((record.provider, record.service)))
     yield "started", f"{record.started_at:%Y-%m-%d %H:%M:%S} UTC"
     yield "took", duration_text(record.seconds)
     yield "exit status", str(record.exit_status)

@@ -1,7 +1,8 @@
 """A run in a few figures: for the list of runs, and for the page over all of them.
 
-A record is as large as its campaign and never changes, so its summary is worked out once and kept in CAMPAIGN_HOME.
-What is kept there is a convenience: where it is lost, damaged or of another version, it is worked out again.
+A record is as large as its campaign, so its summary is worked out once and kept in CAMPAIGN_HOME, beside what the
+ledger had settled in the run by then. What is kept there is a convenience: where it is lost, damaged or of another
+version, or where the account has said something else since, it is worked out again.
 """
 
 import contextlib
@@ -14,11 +15,12 @@ from statistics import median
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from blocks.ledger import Ledger, RunRow
+from blocks.ledger import Ledger, RunRow, SettledSums
 from tasks.exports import write_atomically
+from tasks.reconciling.settled_since import settled_record
 from tasks.record import Outcome, RunRecord, StageRecord
 
-_VERSION = 1  # raised when a summary would come out differently
+_VERSION = 2  # raised when a summary would come out differently
 _MADE = (Outcome.GENERATED, Outcome.RESUMED, Outcome.CACHED)
 
 
@@ -29,7 +31,6 @@ class _Figures(BaseModel):
 class RunFigures(_Figures):
     """What only a run's record tells. Amounts in millionths of a dollar, times in seconds."""
 
-    version: int = _VERSION
     seconds: float
     briefs: dict[str, int]  # by status: done, failed, held
     stages: dict[str, int]  # by outcome
@@ -50,6 +51,14 @@ class RunFigures(_Figures):
     def troubled(self) -> int:
         """Briefs that are not done."""
         return sum(count for status, count in self.briefs.items() if status != "done")
+
+
+class _KeptFigures(_Figures):
+    """As they stand in CAMPAIGN_HOME."""
+
+    version: int
+    settled: SettledSums
+    figures: RunFigures
 
 
 class RunSummary(_Figures):
@@ -80,7 +89,11 @@ def summaries(
 
     ``cause_of`` names why a stage came to nothing, by the service's code and the message.
     """
-    return [_summary(ledger, row, folder, cause_of) for row in ledger.runs()]
+    # Read before any record: what is settled meanwhile is found by whoever looks next.
+    settled = ledger.settled_sums()
+    return [
+        _summary(ledger, row, settled.get(row.id, SettledSums()), folder, cause_of) for row in ledger.runs()
+    ]
 
 
 def figures_of(record: RunRecord, cause_of: Callable[[str | None, str | None], str]) -> RunFigures:
@@ -105,7 +118,11 @@ def figures_of(record: RunRecord, cause_of: Callable[[str | None, str | None], s
 
 
 def _summary(
-    ledger: Ledger, row: RunRow, folder: Path, cause_of: Callable[[str | None, str | None], str]
+    ledger: Ledger,
+    row: RunRow,
+    settled: SettledSums,
+    folder: Path,
+    cause_of: Callable[[str | None, str | None], str],
 ) -> RunSummary:
     return RunSummary(
         run=row.id,
@@ -115,27 +132,33 @@ def _summary(
         started_at=row.started_at,
         exit_status=row.exit_status,
         out=row.out,
-        figures=_figures(ledger, row, folder / f"{row.id}.json", cause_of) if row.ended_at else None,
+        figures=_figures(ledger, row, settled, folder / f"{row.id}.json", cause_of) if row.ended_at else None,
     )
 
 
 def _figures(
-    ledger: Ledger, row: RunRow, kept: Path, cause_of: Callable[[str | None, str | None], str]
+    ledger: Ledger,
+    row: RunRow,
+    settled: SettledSums,
+    kept: Path,
+    cause_of: Callable[[str | None, str | None], str],
 ) -> RunFigures | None:
     with contextlib.suppress(OSError, ValueError):
         found = json.loads(kept.read_bytes())
         if isinstance(found, dict) and found.get("version") == _VERSION:
-            return RunFigures.model_validate(found)
-    text = ledger.run_record(row.id)
+            known = _KeptFigures.model_validate(found)
+            if known.settled == settled:
+                return known.figures
     try:
-        record = RunRecord.model_validate_json(text) if text else None
+        record = settled_record(ledger, row.id)
     except ValidationError:
         return None  # of another version
     if record is None:
         return None
     figures = figures_of(record, cause_of)
     with contextlib.suppress(OSError):
-        write_atomically(kept, figures.model_dump_json().encode())
+        known = _KeptFigures(version=_VERSION, settled=settled, figures=figures)
+        write_atomically(kept, known.model_dump_json().encode())
     return figures
 
 
@@ -153,5 +176,6 @@ def _medians(stages: Iterable[StageRecord]) -> Iterable[tuple[str, float]]:
 
 
 def _code(stage: StageRecord) -> str | None:
-    """The service's own, of the last attempt."""
-    return stage.attempts[-1].error_code if stage.attempts else None
+    """The service's own, of the attempt that the stage ended with; it may have failed otherwise since."""
+    last = stage.attempts[-1] if stage.attempts else None
+    return last.error_code if last and last.error == stage.error else None

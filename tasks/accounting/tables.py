@@ -2,8 +2,9 @@
 
 All figures are taken from the run's record. Money is exact; seconds are exact in Parquet and rounded to the
 millisecond in CSV. Percentiles interpolate linearly between the two nearest values (the 50th of 1 s and 2 s
-is 1.5 s) and count every value that the latency table holds for that stage and measure, of stages that were not cached:
-the moment that it takes to look up a picture would hide how long it takes to make one.
+is 1.5 s) and count every value that the latency table holds for that stage and measure, of stages whose work was
+finished in the run: the moment that it takes to look up a picture, or to be refused one, would hide how long it takes
+to make one.
 """
 
 from collections.abc import Iterable, Sequence
@@ -159,9 +160,9 @@ def _cost_summary_rows(stages: Sequence[StageRecord]) -> Iterable[tuple[Cell, ..
 
 def _latency_summary_rows(record: RunRecord) -> Iterable[tuple[Cell, ...]]:
     for name, members in _by_stage(record.stages, "all"):
-        worked = [stage for stage in members if stage.outcome is not Outcome.CACHED]
+        finished = [stage for stage in members if stage.finished]
         for measure in MEASURES:
-            values = [getattr(stage.latency, measure) for stage in worked]
+            values = [getattr(stage.latency, measure) for stage in finished]
             seen = pd.Series([value for value in values if value is not None], dtype="float64")
             if seen.empty:
                 yield (name, measure, 0, *(None,) * (len(LATENCY_SUMMARY_COLUMNS) - 3))

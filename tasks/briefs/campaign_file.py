@@ -66,6 +66,9 @@ def read_campaign_file(path: Path, known_columns: Collection[str]) -> CampaignFi
             Problem(shown, 1, "header", "the file is empty; it needs a header row and one row a brief")
         )
         raise InvalidInput(f"{shown} is empty", tuple(problems))
+    if first[1][0].strip().lower().startswith("sep="):
+        problems.append(Problem(shown, first[0], "header", "this line is for Excel only; delete it"))
+        raise InvalidInput(f"{shown} begins with a line for Excel", tuple(problems))
     _refuse_other_delimiters(shown, first, known_columns, problems)
     header = _header(shown, first, known_columns)
     lines.may_be_comments = header.columns[0] == "brief"

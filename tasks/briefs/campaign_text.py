@@ -48,6 +48,8 @@ def text_of(content: bytes, shown: str) -> tuple[str, list[Problem]]:
     for mark, encoding in _OTHER_ENCODINGS:
         if content.startswith(mark):
             raise _unreadable(shown, f"is {encoding}, not UTF-8; save it as “CSV UTF-8”")
+    if _is_unmarked_utf16(content[:_HEAD_BYTES]):
+        raise _unreadable(shown, "is UTF-16, not UTF-8; save it as “CSV UTF-8”")
     try:
         return content.decode("utf-8-sig"), []
     except UnicodeDecodeError as error:
@@ -61,6 +63,14 @@ def text_of(content: bytes, shown: str) -> tuple[str, list[Problem]]:
         hint = f" (“{likely}” in Windows-1252)" if likely.isprintable() and likely else ""
         message = f"byte 0x{wrong:02X}{hint} is not UTF-8; save the file as “CSV UTF-8”"
         return text, [Problem(shown, line, "encoding", message)]
+
+
+def _is_unmarked_utf16(head: bytes) -> bool:
+    """Whether every other byte of what should be a header is zero."""
+    start = head[:64]
+    return len(start) >= 8 and any(
+        not any(start[first::2]) and all(start[1 - first :: 2]) for first in (0, 1)
+    )
 
 
 class CommentedLines:

@@ -119,7 +119,8 @@ def examine(path: Path, kind: Kind) -> Examined:
             faults = clip_limit_problems(facts)
         return Examined(_sha256_of(path), facts, tuple(f"has {fault}" for fault in faults))
     except MediaError as error:
-        return Examined(faults=(f"is {error}; {_SAVE_AS[kind]}",))
+        too_large = "too many" in str(error) or "are the most" in str(error)
+        return Examined(faults=(f"is {error}; {'make it smaller' if too_large else _SAVE_AS[kind]}",))
     except OSError as error:
         return Examined(faults=(f"cannot be read: {error.strerror or error}",))
 

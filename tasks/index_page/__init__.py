@@ -17,7 +17,7 @@ from markupsafe import Markup
 from tasks.accounting.run_figures import RunSummary
 from tasks.exports import duration_text, utf8, visible, write_atomically
 from tasks.index_page.charts import Bar, Line, bar_chart, full_height, line_chart, share_bar
-from tasks.page.texts import brief_seconds, money
+from tasks.page.texts import brief_seconds, count, money
 
 NAME = "index.html"
 # Only a page that has this in it is written over: OUT may be a folder with an index.html of somebody's own.
@@ -67,8 +67,10 @@ def index_html(summaries: Sequence[RunSummary], out: Path) -> bytes:
         policy=_policy(),
         mark=Markup(MARK.decode()),  # noqa: S704 - a constant of this module
         groups=groups,
-        older=len(summaries) - len(shown),
-        count=len(shown),
+        older=count(len(summaries) - len(shown), "older one is", "older ones are")
+        if summaries[MOST_RUNS:]
+        else "",
+        runs=count(len(shown), "run"),
     )
     return utf8(html)
 
@@ -110,8 +112,8 @@ class _Group:
             total.update(figures.failures)
         most = max(total.values(), default=0)
         return [
-            (cause, count, share_bar("is-failed", count, most))
-            for cause, count in sorted(total.items(), key=lambda item: (-item[1], item[0]))
+            (cause, number, share_bar("is-failed", number, most))
+            for cause, number in sorted(total.items(), key=lambda item: (-item[1], item[0]))
         ]
 
     def cost_chart(self) -> Markup:
@@ -124,8 +126,8 @@ class _Group:
             for one, figures in self._ended
         ]
         label = (
-            f"Cost of {self.ended} runs, the oldest first: {money(self.charged)} charged, {money(self.saved)} saved in "
-            f"all; the dearest would have cost {money(top)}"
+            f"Cost of {count(self.ended, 'run')}, the oldest first: {money(self.charged)} charged, {money(self.saved)} "
+            f"saved in all; the dearest would have cost {money(top)}"
         )
         return bar_chart(bars, top=full_height(top), label=label, shown=lambda value: money(round(value)))
 
@@ -136,7 +138,7 @@ class _Group:
             for one, share in shares
         ]
         known = [share for _, share in shares if share is not None]
-        label = f"Cached share of {self.ended} runs, the oldest first: {_percent(_mean(known))} on average"
+        label = f"Cached share of {count(self.ended, 'run')}, the oldest first: {_percent(_mean(known))} on average"
         return bar_chart(bars, top=1.0, label=label, shown=_percent)
 
     def latency_chart(self) -> Markup:

@@ -20,7 +20,9 @@ from tasks.page.charts import Part, share_bar, stacked_bar
 from tasks.page.latencies import STEP_NAMES, STEPS, latency_of_stages
 from tasks.page.makespan import makespan, worked
 from tasks.page.media import FOLDER, Beside, PageContext, PageMedia, beside, flagged_files, page_media
+from tasks.page.next_steps import next_steps
 from tasks.page.provenance import provenance_json
+from tasks.page.troubles import troubles
 from tasks.provenance.comparison import Comparison
 from tasks.record import Outcome, RunRecord, StageRecord
 
@@ -60,8 +62,8 @@ def report_html(
         status_parts=overview.parts(overview.status_counts(record)),
         outcomes=overview.outcome_counts(record),
         outcome_parts=overview.parts(overview.outcome_counts(record)),
-        next_steps=overview.next_steps(record),
-        troubles=overview.troubles(record),
+        next_steps=next_steps(record, context.reconciliation if context else None),
+        troubles=troubles(record),
         finds=overview.finds(record, media),
         cost_groups=(
             ("stage", "By stage", costs.by_stage(record)),
@@ -113,6 +115,7 @@ def _environment(limit: int | None) -> Environment:
         "size": texts.size,
         "quantity": texts.quantity,
         "parameters": texts.parameters,
+        "parameter": texts.parameter,
         "heading": texts.column_name,
         "named_inputs": _named_inputs,
     }

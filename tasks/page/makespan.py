@@ -29,7 +29,7 @@ class Makespan:
 
 @dataclass(frozen=True)
 class Worked:
-    """A stage that was made in this run, in seconds from the first one's start."""
+    """A stage that the service worked on in this run, in seconds from the first one's start."""
 
     stage: StageRecord
     begin: float
@@ -39,17 +39,25 @@ class Worked:
 
 
 def worked(record: RunRecord) -> list[Worked]:
-    """In the order in which they began. What was there already took no time worth a bar."""
+    """In the order in which they began. What was there already took no time worth a bar.
+
+    What failed or was interrupted there used the account's limits like the rest; what was never sent did not.
+    """
     made = [
         (stage, stage.started_at, stage.ended_at)
         for stage in record.stages
-        if stage.outcome in {Outcome.GENERATED, Outcome.RESUMED} and stage.started_at and stage.ended_at
+        if (stage.finished or _was_there(stage)) and stage.started_at and stage.ended_at
     ]
     if not made:
         return []
     first = min(started for _, started, _ in made)
     found = [_worked(stage, started, ended, first) for stage, started, ended in made]
     return sorted(found, key=lambda item: (item.begin, item.end))
+
+
+def _was_there(stage: StageRecord) -> bool:
+    steps = stage.latency
+    return stage.outcome in {Outcome.FAILED, Outcome.HELD} and (steps.attempts > 0 or steps.polls > 0)
 
 
 def _worked(stage: StageRecord, started: datetime, ended: datetime, first: datetime) -> Worked:
@@ -60,7 +68,7 @@ def _worked(stage: StageRecord, started: datetime, ended: datetime, first: datet
 
 
 def makespan(record: RunRecord) -> Makespan | None:
-    """None where nothing was made."""
+    """None where the service did nothing."""
     stages = worked(record)
     if not stages:
         return None

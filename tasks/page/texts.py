@@ -144,10 +144,17 @@ def quantity(stage: StageRecord) -> str:
 def parameters(stage: StageRecord) -> str:
     """Every parameter as sent but the prompt, which stands above."""
     return ", ".join(
-        f"{name.replace('_', ' ')} {str(value).lower() if isinstance(value, bool) else value}"
+        f"{name.replace('_', ' ')} {parameter(value)}"
         for name, value in stage.request.items()
         if name != "prompt"
     )
+
+
+def parameter(value: object) -> str:
+    """One value as it was sent; None where none was."""
+    if value is None:
+        return "not set"
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def input_name(stage: StageRecord, item: InputRecord) -> str:

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from tasks.page.charts import axis, tick_text
 from tasks.page.makespan import Worked
-from tasks.page.texts import brief_seconds
+from tasks.page.texts import brief_seconds, count
 from tasks.record import LimitsRecord
 
 _COLUMNS = 160
@@ -110,15 +110,16 @@ def in_flight_chart(stages: Sequence[Worked], limits: LimitsRecord | None) -> Ma
 def bars_chart(stages: Sequence[Worked]) -> Markup | None:
     """Each stage as a bar that leads to its brief; None where they are too many to tell apart."""
     lanes = _lanes(stages)
-    count = max(lanes) + 1
-    if count > _MOST_LANES or len(stages) > _MOST_BARS:
+    height = max(lanes) + 1
+    if height > _MOST_LANES or len(stages) > _MOST_BARS:
         return None
     top = max(item.end for item in stages)
     pieces = []
     for item, lane in zip(stages, lanes, strict=True):
         y = lane * _LANE + 2
         stage = item.stage
-        title = f"{stage.brief}, {stage.stage}: {brief_seconds(item.end - item.begin)}"
+        ended = "" if stage.finished else f", {stage.outcome}"
+        title = f"{stage.brief}, {stage.stage}{ended}: {brief_seconds(item.end - item.begin)}"
         if item.sent - item.begin >= 0.005 * top:
             pieces.append(_bar("waiting", item.begin, item.sent, y, top, f"{title}, waiting and uploading"))
         pieces.append(
@@ -126,10 +127,9 @@ def bars_chart(stages: Sequence[Worked]) -> Markup | None:
                 stage.brief, _bar(f"is-{stage.stage}", item.sent, item.end, y, top, title)
             )
         )
-    label = (
-        f"Timeline of {len(stages):,} stages over {brief_seconds(top)}; the tables below hold the same times"
-    )
-    return _framed("lanes", pieces, count * _LANE + 4, top, label)
+    told = count(len(stages), "stage")
+    label = f"Timeline of {told} over {brief_seconds(top)}; the tables below hold the same times"
+    return _framed("lanes", pieces, height * _LANE + 4, top, label)
 
 
 def _bar(kind: str, begin: float, end: float, y: float, top: float, title: str) -> Markup:

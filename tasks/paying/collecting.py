@@ -20,7 +20,7 @@ from blocks.errors import (
     Transient,
     Unavailable,
 )
-from blocks.ledger import AttemptRow, AttemptState, StoredAsset
+from blocks.ledger import AttemptRow, AttemptState, Settlement, StoredAsset
 from blocks.media import decode_clip_fully, decode_picture_fully
 from blocks.wavespeed import Prediction
 from tasks.paying.retry_by_cause import Action, action_of
@@ -144,7 +144,7 @@ async def collect(
     """
     # The bill is read while the outputs are downloaded.
     cost = asyncio.create_task(bench.settlement.cost_of(attempt))
-    cost.add_done_callback(lambda _: bench.progress.stage_settled(work.brief, work.stage))
+    cost.add_done_callback(lambda asked: _tell_settled(bench, work, asked))
     try:
         with watch.step("download_s"):
             kept = await asyncio.gather(
@@ -172,6 +172,12 @@ async def collect(
         settlement=settlement,
     )
     return tuple(as_record(asset) for asset in assets)
+
+
+def _tell_settled(bench: Workbench, work: StageWork, asked: asyncio.Task[Settlement]) -> None:
+    """Whoever stopped asking does not know the cost: it may still come."""
+    if not asked.cancelled() and asked.exception() is None:
+        bench.progress.stage_settled(work.brief, work.stage)
 
 
 def as_record(asset: StoredAsset) -> AssetRecord:

@@ -39,6 +39,8 @@ async def generate(bench: Workbench, work: StageWork) -> StageResult:
     Raises Transient where trying again may help and costs nothing; Terminal, BudgetRefused, NeedsPerson, MediaError or
     Stopped where it does not. Whatever is raised, the attempt's state is in the ledger.
     """
+    # What has its turn only after the run was stopped was never begun: it has no times.
+    bench.stop.check()
     watch = bench.stopwatch(work.brief, work.stage)
     lock = bench.lock(f"work {work.key}")
     with watch.step("queue_s"):

@@ -16,7 +16,9 @@ class Stopwatch:
         self.started_at = datetime.now(UTC)
         self.polls = 0
         self.attempts = 0
+        self.ended_at: datetime | None = None  # while the stage is at work
         self._started = time.monotonic()
+        self._ended: float | None = None
         self._seconds: dict[Step, float] = {}
 
     @contextmanager
@@ -34,10 +36,15 @@ class Stopwatch:
     def seconds(self, step: Step) -> float | None:
         return self._seconds.get(step)
 
+    def stop(self) -> None:
+        """The stage has ended: what is asked later, when the run is written down, is told as of now."""
+        self._ended, self.ended_at = time.monotonic(), datetime.now(UTC)
+
     def latency(self) -> Latency:
+        ended = time.monotonic() if self._ended is None else self._ended
         return Latency(
             **self._seconds,
-            total_s=time.monotonic() - self._started,
+            total_s=ended - self._started,
             polls=self.polls,
             attempts=self.attempts,
         )

@@ -65,6 +65,8 @@ class Workbench:
     usual_seconds: Mapping[str, tuple[float, float]]
     flow_run_id: str | None = None
     frozen: bool = False
+    # Prefect's server has gone while the run was under way.
+    without_prefect: bool = False
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     started_monotonic: float = field(default_factory=time.monotonic)
     notes: list[str] = field(default_factory=list)

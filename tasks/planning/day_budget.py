@@ -9,7 +9,7 @@ from tasks.planning.plan import Plan
 from tasks.planning.plan_reasons import Cause
 
 # Spent already, on the day on which it was sent: collecting it costs nothing more.
-_PAID_BEFORE = frozenset({Cause.UNDER_WAY, Cause.MISSING})
+_PAID_BEFORE = frozenset({Cause.UNDER_WAY})
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def day_budget(
     """None where there is no cap. ``now`` counts where there is no ledger, and so nothing was spent."""
     if cap is None:
         return None
-    new = [stage for stage in plan.to_generate if not _PAID_BEFORE.intersection(stage.causes)]
+    new = [stage for stage in plan.to_pay if not _PAID_BEFORE.intersection(stage.causes)]
     wanted = sum(stage.cost for stage in new)
     if ledger is None:
         midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)

@@ -20,6 +20,9 @@ class PlannedStage:
 
     ``causes`` are what ``reason`` says in words, and ``since_run`` is the run that it speaks of. ``equal_to`` is the
     brief of this campaign that has the same work first.
+
+    ``collected``: it is paid for, and what the service still has is fetched again free of charge. ``at_risk``: it is
+    there, but would be made anew should a picture that is collected again for it turn out to be gone.
     """
 
     brief: str
@@ -37,14 +40,20 @@ class PlannedStage:
     causes: tuple[Cause, ...] = ()
     since_run: str | None = None
     equal_to: str | None = None
+    collected: bool = False
+    at_risk: bool = False
+
+    @property
+    def to_pay(self) -> bool:
+        return self.action == "generate" and not self.collected
 
     @property
     def cost(self) -> int:
-        return self.list_cost if self.action == "generate" else 0
+        return self.list_cost if self.to_pay else 0
 
     @property
     def cost_upper(self) -> int:
-        return self.list_cost_upper if self.action == "generate" else 0
+        return self.list_cost_upper if self.action == "generate" or self.at_risk else 0
 
     @property
     def saved(self) -> int:
@@ -69,13 +78,18 @@ class PlannedStage:
 
 @dataclass(frozen=True)
 class Plan:
-    """``found`` is what the ledger and the store have, by brief and stage: a run takes it from here, in bulk."""
+    """``found`` is what the ledger and the store have, by brief and stage: a run takes it from here, in bulk.
+
+    ``paid_before`` is what runs that did not end have paid for of this work, in millionths: the run that ends accounts
+    for it, beside what it spends itself.
+    """
 
     campaign: str
     briefs: int
     stages: tuple[PlannedStage, ...]
     notes: tuple[str, ...]
     found: Mapping[tuple[str, Stage], StoredGeneration] = field(default_factory=dict)
+    paid_before: int = 0
 
     @property
     def cost(self) -> int:
@@ -92,6 +106,11 @@ class Plan:
     @property
     def to_generate(self) -> tuple[PlannedStage, ...]:
         return tuple(stage for stage in self.stages if stage.action == "generate")
+
+    @property
+    def to_pay(self) -> tuple[PlannedStage, ...]:
+        """Those of ``to_generate`` that cost money, should everything go as planned."""
+        return tuple(stage for stage in self.stages if stage.to_pay)
 
     @property
     def wholly_cached(self) -> bool:

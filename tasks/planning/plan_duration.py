@@ -196,6 +196,9 @@ class _Game:
     def _begin(self, stage: PlannedStage, now: float) -> None:
         self._free -= 1
         sample = self._sample(stage)
+        if stage.collected:  # made long ago: only fetched
+            self._at(now, lambda at: self._give_back(stage, sample, at))
+            return
         self._at(now + sample.upload, lambda at: self._submit(stage, sample, at))
 
     def _submit(self, stage: PlannedStage, sample: StepSeconds, now: float) -> None:

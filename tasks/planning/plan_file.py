@@ -22,6 +22,12 @@ _Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 _Dollars = Annotated[Decimal, Field(ge=0, allow_inf_nan=False)]
 
 
+_KIND: Literal["kling-campaigns plan"] = "kling-campaigns plan"
+# Of a text that differs, so many characters are shown from shortly before its first difference.
+_SHOWN_CHARACTERS = 60
+_BEFORE_DIFFERENCE = 15
+
+
 class _Document(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -57,12 +63,13 @@ class ApprovedStage(_Document):
 class ApprovedPlan(_Document):
     """What ``campaign plan --save`` writes. Amounts are exact decimal strings in US dollars."""
 
-    kind: Literal["kling-campaigns plan"] = "kling-campaigns plan"
+    kind: Literal["kling-campaigns plan"] = _KIND
     version: Literal[1] = 1
     made_at: datetime
     campaign: str
     csv: str  # relative to the plan's own folder where it can be, so that both can be moved together
     csv_sha256: _Sha256
+    rows: tuple[dict[str, str], ...]  # the cells that are not blank, by column, as they were read
     service: str  # `simulator`, or the API's origin
     inputs: tuple[ApprovedInput, ...]
     price_list: ApprovedPrices
@@ -89,6 +96,7 @@ def approved_plan(
         campaign=plan.campaign,
         csv=_from_there(campaign.path, file),
         csv_sha256=campaign.sha256,
+        rows=tuple(_rows(campaign)),
         service=service,
         inputs=tuple(
             ApprovedInput(source=source, sha256=item.sha256) for source, item in sorted(inputs.items())
@@ -123,6 +131,20 @@ def _from_there(csv: Path, file: Path) -> str:
         return Path(os.path.relpath(csv.absolute(), file.absolute().parent)).as_posix()
     except ValueError:  # another drive
         return csv.absolute().as_posix()
+
+
+def refuse_another_file(file: Path) -> None:
+    """Raise InvalidInput where ``file`` is there and no plan: a campaign or a picture must not be written over."""
+    try:
+        content = file.read_bytes()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise InvalidInput(
+            f"--save {file}: cannot be a plan ({error.strerror or error}); name a file of its own"
+        ) from error
+    if f'"{_KIND}"'.encode() not in content[:100]:
+        raise InvalidInput(f"--save {file}: is there, and is no plan; name a file of its own")
 
 
 def write_plan(approved: ApprovedPlan, file: Path) -> None:
@@ -176,12 +198,56 @@ def _other_service(approved: ApprovedPlan, service: str) -> Iterator[str]:
         yield f"service: approved for {names[0]}, and this would run on {names[1]}"
 
 
+def _rows(campaign: Campaign) -> Iterator[dict[str, str]]:
+    """Each row once, whatever variants it makes."""
+    seen: set[str] = set()
+    for brief in campaign.briefs:
+        if brief.written not in seen:
+            seen.add(brief.written)
+            yield {column: cell for column, cell in brief.row.items() if cell.strip()}
+
+
 def _other_csv(approved: ApprovedPlan, campaign: Campaign) -> Iterator[str]:
-    if approved.csv_sha256 != campaign.sha256:
-        yield (
-            f"CSV: {campaign.path} is not the file that was approved "
-            f"(sha256 {campaign.sha256[:12]}… instead of {approved.csv_sha256[:12]}…)"
-        )
+    if approved.csv_sha256 == campaign.sha256:
+        return
+    changes = tuple(_other_rows(approved, campaign))
+    form = (
+        ""
+        if changes
+        else ", though every row says the same: their order, or the form of the file, is another"
+    )
+    yield (
+        f"CSV: {campaign.path} is not the file that was approved "
+        f"(sha256 {campaign.sha256[:12]}… instead of {approved.csv_sha256[:12]}…){form}"
+    )
+    yield from changes
+
+
+def _other_rows(approved: ApprovedPlan, campaign: Campaign) -> Iterator[str]:
+    """One sentence for each cell that differs, and for each row that came or went."""
+    before = {row["brief"].strip(): row for row in approved.rows}
+    for row in _rows(campaign):
+        name = row["brief"].strip()
+        was = before.pop(name, None)
+        if was is None:
+            yield f"row {name}: was not approved"
+            continue
+        for column in sorted(was.keys() | row.keys(), key=[*row, *was].index):
+            old, new = was.get(column, ""), row.get(column, "")
+            if old != new:
+                yield f"row {name}: {visible(column)} was {_shown(old, new)}, and is {_shown(new, old)} now"
+    for name in before:
+        yield f"row {name}: was approved, and is gone"
+
+
+def _shown(text: str, other: str) -> str:
+    if not text:
+        return "blank"
+    same = next((at for at, (a, b) in enumerate(zip(text, other, strict=False)) if a != b), len(other))
+    start = max(0, same - _BEFORE_DIFFERENCE)
+    part = text[start : start + _SHOWN_CHARACTERS]
+    left_out = "…" if start else ""
+    return f"“{left_out}{visible(part)}{'…' if start + len(part) < len(text) else ''}”"
 
 
 def _other_inputs(approved: ApprovedPlan, inputs: Inputs) -> Iterator[str]:
@@ -227,7 +293,7 @@ def _other_stages(approved: ApprovedPlan, plan: Plan) -> Iterator[str]:
         if was is None:
             yield f"{stage.brief} {stage.stage}: is not in the approved plan"
         # A generated stage that costs more for its price alone is told with the prices.
-        elif stage.cost and (was.action != "generate" or stage.quantity > was.quantity):
+        elif stage.cost and (not was.cost_usd or stage.quantity > was.quantity):
             approved_as = (
                 f"${dollars_text(to_millionths(was.cost_usd))}" if was.cost_usd else f"{was.action}, at $0"
             )
@@ -240,9 +306,12 @@ def _other_stages(approved: ApprovedPlan, plan: Plan) -> Iterator[str]:
 
 
 def _more_money(approved: ApprovedPlan, plan: Plan) -> Iterator[str]:
+    # What is collected again costs nothing more than was approved, and should the service not have it any more, the
+    # run's budget, which is the approved worst case, still holds.
+    worst_case = sum(stage.cost_upper for stage in plan.to_pay)
     for what, before, now in (
         ("cost", to_millionths(approved.cost_usd), plan.cost),
-        ("worst case", approved.most, plan.cost_upper),
+        ("worst case", approved.most, worst_case),
     ):
         if now > before:
             yield f"{what}: ${dollars_text(now)} now, approved was ${dollars_text(before)}"

@@ -37,12 +37,20 @@ def notes_of(campaign: Campaign, inputs: Inputs, stages: Sequence[PlannedStage])
         notes += _ratios(brief, inputs)
         notes += _skipped(brief)
     for stage in stages:
-        if stage.action == "generate" and stage.list_cost_upper > stage.list_cost:
+        if stage.to_pay and stage.list_cost_upper > stage.list_cost:
             by_brief[stage.brief].append(
                 f"{format(stage.quantity.normalize(), 'f')} billed seconds; "
                 f"${dollars_text(stage.list_cost_upper)} should the service round them up"
             )
     return (*expansion_notes(campaign), *_together(by_brief), *_equal_work(stages), *inputs.notes)
+
+
+def paid_before_note(amount: int) -> str:
+    """The same words before a run and after it, so that who reads both sees one thing."""
+    return (
+        f"${dollars_text(amount)} that a run which did not end has paid for is accounted for in this run; it was spent "
+        "before, and counts against no budget of this one"
+    )
 
 
 def _together(by_brief: dict[str, list[str]]) -> Iterator[str]:

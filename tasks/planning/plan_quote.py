@@ -99,6 +99,11 @@ class Quotes:
     def differing(self) -> tuple[QuotedPrice, ...]:
         return tuple(price for price in self.prices if price.difference)
 
+    @property
+    def unanswered(self) -> bool:
+        """Prices were asked for, and the service named none."""
+        return bool(self.prices) and all(price.service is None for price in self.prices)
+
     def document(self, plan: Plan) -> dict[str, Any]:
         asked = sum(price.stages * price.listed for price in self.prices)
         return {
@@ -114,7 +119,7 @@ async def ask_prices(plan: Plan, campaign: Campaign, inputs: Inputs, service: Se
     Raises AccountRefused; any other refusal to name a price is told in its place.
     """
     alike: dict[tuple[str, str | None, Decimal], list[PlannedStage]] = defaultdict(list)
-    for stage in plan.to_generate:
+    for stage in plan.to_pay:
         alike[stage.model, stage.resolution, stage.quantity].append(stage)
     parts = {(b.brief, part.request.stage): part for b in campaign.briefs for part in b.parts}
     groups = list(alike.values())

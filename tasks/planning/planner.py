@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 
 from blocks.assets import AssetStore
-from blocks.ledger import AttemptRow, Ledger, StoredGeneration
+from blocks.ledger import AttemptRow, Ledger, PaidResult, StoredAsset, StoredGeneration
 from blocks.prices import PriceBook
 from tasks.briefs.brief import Brief, Campaign, ComposePart, EditPart, VideoPart, references_of
 from tasks.briefs.inputs import Inputs
@@ -13,9 +14,12 @@ from tasks.models import Stage
 from tasks.planning.chain import Part, inputs_of, key_of, seconds_of
 from tasks.planning.past_runs import latest_stages
 from tasks.planning.plan import Action, Plan, PlannedStage
-from tasks.planning.plan_notes import notes_of
+from tasks.planning.plan_notes import notes_of, paid_before_note
 from tasks.planning.plan_reasons import Asked, Cause, Why, why_generated
 from tasks.work import WorkInput
+
+# From the day on which a prediction was made.
+KEPT_BY_SERVICE = timedelta(days=7)
 
 
 @dataclass
@@ -26,13 +30,26 @@ class _Made:
     blocked: dict[str, Why] = field(default_factory=dict)
     # The stage whose pictures are not there yet.
     waiting: dict[str, str] = field(default_factory=dict)
+    # Pictures that are paid for and have to be collected again: what stands for new ones, should they be gone.
+    if_gone: dict[str, tuple[WorkInput, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Lost:
+    """A result whose bytes are gone. ``until``: the service has them so long; None where it is not known to."""
+
+    assets: tuple[StoredAsset, ...]
+    run: str
+    until: datetime | None
+    collectable: bool
 
 
 @dataclass(frozen=True)
 class _Known:
-    """What the ledger has, by key."""
+    """What the ledger has, by key. ``kept``: with every byte in the asset store."""
 
-    stored: Mapping[str, StoredGeneration]
+    kept: Mapping[str, StoredGeneration]
+    lost: Mapping[str, _Lost]
     held: Mapping[str, AttemptRow]
     begun: Mapping[str, AttemptRow]
     forgotten: frozenset[str]
@@ -49,6 +66,7 @@ class Planner:
         self._prices = prices
         self._ledger = ledger
         self._store = store
+        self._now = datetime.now(UTC)
         self._made = _Made()
         self._first_of: dict[str, str] = {}
         self._found: dict[tuple[str, Stage], StoredGeneration] = {}
@@ -71,7 +89,15 @@ class Planner:
             planned[brief.brief, part.request.stage] for brief in campaign.briefs for part in brief.parts
         )
         notes = notes_of(campaign, self._inputs, in_order)
-        return Plan(campaign.name, len(campaign.briefs), in_order, notes, self._found)
+        paid_before = self._paid_before(in_order)
+        if paid_before:
+            notes = (*notes, paid_before_note(paid_before))
+        return Plan(campaign.name, len(campaign.briefs), in_order, notes, self._found, paid_before)
+
+    def _paid_before(self, stages: Iterable[PlannedStage]) -> int:
+        if self._ledger is None:
+            return 0
+        return self._ledger.unaccounted([stage.key for stage in stages if stage.key is not None])
 
     def _plan_stage(self, parts: Sequence[tuple[Brief, Part]]) -> list[PlannedStage]:
         work = []
@@ -88,24 +114,55 @@ class Planner:
                 self._asked[brief.brief, part.request.stage] = Asked(
                     brief.brief, part.request, sent, brief.take, waiting
                 )
-            stored = known.stored.get(key) if why.causes == (Cause.CACHED,) else None
+            stored = known.kept.get(key) if why.causes == (Cause.CACHED,) else None
             if stored is not None:
                 self._found[brief.brief, part.request.stage] = stored
-            entries.append(self._entry(brief, part, key if waiting is None else None, action, why))
+            if_gone = self._key_if_gone(brief, part)
+            entry = self._entry(brief, part, key if waiting is None else None, action, why)
+            # Of briefs that would make the same anew, one would pay.
+            first = if_gone is not None and self._first_of.setdefault(if_gone, brief.brief) == brief.brief
+            if stored is not None and first:
+                text = (
+                    f"{why.text}; made again only should the service not have its missing pictures any more"
+                )
+                entry = replace(entry, at_risk=True, reason=text)
+            entries.append(replace(entry, collected=action == "generate" and _costs_nothing(key, known)))
             if not isinstance(part, VideoPart):
-                self._leave(brief, part, key, stored)
+                self._leave(brief, part, key, known, if_gone)
         return entries
+
+    def _key_if_gone(self, brief: Brief, part: Part) -> str | None:
+        """Names the work that this would be, were pictures to be made anew that are to be collected for it."""
+        stage = part.request.stage
+        carried = self._made.if_gone.get(brief.brief, ())[: references_of(brief).stages[stage].carried]
+        if not carried:
+            return None
+        return key_of(self._service, part.request, inputs_of(part, self._inputs, carried), brief.take)
 
     def _look_up(self, keys: Sequence[str]) -> _Known:
         if self._ledger is None:
-            return _Known({}, {}, {}, frozenset())
+            return _Known({}, {}, {}, {}, frozenset())
         ledger = self._ledger
-        return _Known(
-            ledger.find_stored(keys),
-            ledger.find_held(keys),
-            ledger.find_begun(keys),
-            ledger.find_forgotten(keys),
-        )
+        stored, begun = ledger.find_stored(keys), ledger.find_begun(keys)
+        kept = {key: one for key, one in stored.items() if self._has_all(one.assets)}
+        gone = {key: one for key, one in stored.items() if key not in kept}
+        paid = ledger.find_paid_results([*gone, *begun])
+        lost = {key: self._lost(one) for key, one in paid.items()}
+        for (
+            key,
+            one,
+        ) in gone.items():  # stored, though no attempt at it is on record: nothing to collect it by
+            lost.setdefault(key, _Lost(one.assets, one.stored_by_run, None, collectable=False))
+        return _Known(kept, lost, ledger.find_held(keys), begun, ledger.find_forgotten(keys))
+
+    def _has_all(self, assets: Iterable[StoredAsset]) -> bool:
+        return all(self._store.has(asset.sha256, asset.bytes) for asset in assets)
+
+    def _lost(self, paid: PaidResult) -> _Lost:
+        attempt = paid.attempt
+        made = attempt.service_created_at or attempt.submitted_at
+        until = None if made is None or attempt.prediction_id is None else made + KEPT_BY_SERVICE
+        return _Lost(paid.assets, attempt.run_id, until, collectable=until is not None and self._now < until)
 
     def _carried(self, brief: Brief, stage: Stage) -> tuple[WorkInput, ...]:
         count = references_of(brief).stages[stage].carried
@@ -125,22 +182,17 @@ class Planner:
         if len(self._carried(brief, stage)) < references.carried:
             text = "the stage before made fewer pictures than this one needs"
             return "blocked", self._block(name, Why(text, (Cause.SHORT,)))
-        stored = known.stored.get(key)
-        if stored is not None and all(self._store.has(a.sha256, a.bytes) for a in stored.assets):
-            if any(a.flagged_nsfw for a in stored.assets):
-                self._block(
-                    name, Why(f"the service flagged a picture of the {stage} stage", (Cause.FLAGGED,))
-                )
+        stored, lost = known.kept.get(key), known.lost.get(key)
+        paid = stored or (lost if lost is not None and lost.collectable else None)
+        if paid is not None and any(asset.flagged_nsfw for asset in paid.assets):
+            self._block(name, Why(f"the service flagged a picture of the {stage} stage", (Cause.FLAGGED,)))
+        if stored is not None:
             return "cached", Why(f"made in run {stored.stored_by_run}", (Cause.CACHED,), stored.stored_by_run)
         first = self._first_of.setdefault(key, name)
         if first != name:
             return "cached", Why(f"equal to brief {first}", (Cause.EQUAL,), equal_to=first)
-        if stored is not None:
-            text = (
-                "asset missing: its picture or clip is not in the asset store any more; collected again free of "
-                "charge while the service still has it"
-            )
-            return "generate", Why(text, (Cause.MISSING,), stored.stored_by_run)
+        if lost is not None:
+            return "generate", Why(_missing(lost), (Cause.MISSING,), lost.run)
         if key in known.begun:
             run = known.begun[key].run_id
             text = f"under way since run {run}: collected, not sent again"
@@ -155,19 +207,23 @@ class Planner:
         return why
 
     def _leave(
-        self, brief: Brief, part: EditPart | ComposePart, key: str, stored: StoredGeneration | None
+        self, brief: Brief, part: EditPart | ComposePart, key: str, known: _Known, if_gone: str | None
     ) -> None:
-        name, stage = brief.brief, part.request.stage
-        if stored is not None:
-            shas = [asset.sha256 for asset in stored.assets]
-            self._made.waiting.pop(name, None)
+        name, count = brief.brief, part.request.num_images
+        result: StoredGeneration | _Lost | None = known.kept.get(key)
+        if result is None and (lost := known.lost.get(key)) is not None and lost.collectable:
+            result, if_gone = lost, if_gone or key
+        if result is None:
+            self._made.waiting[name] = part.request.stage.value
+            self._made.if_gone.pop(name, None)
+            self._made.pictures[name] = _pictures(brief, part, _placeholders(key, count))
+            return
+        self._made.waiting.pop(name, None)
+        self._made.pictures[name] = _pictures(brief, part, [asset.sha256 for asset in result.assets])
+        if if_gone is None:
+            self._made.if_gone.pop(name, None)
         else:
-            shas = [placeholder(key, number) for number in range(1, part.request.num_images + 1)]
-            self._made.waiting[name] = stage.value
-        self._made.pictures[name] = tuple(
-            WorkInput(role="images", sha256=sha, source=f"{name}/{stage}-{number}")
-            for number, sha in enumerate(shas, start=1)
-        )
+            self._made.if_gone[name] = _pictures(brief, part, _placeholders(if_gone, count))
 
     def _entry(self, brief: Brief, part: Part, key: str | None, action: Action, why: Why) -> PlannedStage:
         request = part.request
@@ -215,3 +271,36 @@ class Planner:
                 why = why_generated(asked[place], past.get((entry.brief, entry.stage.value)))
                 explained[place] = replace(entry, reason=why.text, causes=why.causes, since_run=why.since_run)
         return explained
+
+
+def _pictures(brief: Brief, part: EditPart | ComposePart, shas: Iterable[str]) -> tuple[WorkInput, ...]:
+    return tuple(
+        WorkInput(role="images", sha256=sha, source=f"{brief.brief}/{part.request.stage}-{number}")
+        for number, sha in enumerate(shas, start=1)
+    )
+
+
+def _placeholders(key: str, count: int) -> list[str]:
+    return [placeholder(key, number) for number in range(1, count + 1)]
+
+
+def _costs_nothing(key: str, known: _Known) -> bool:
+    """Whether it is paid for and booked, and only has to be fetched."""
+    if key in known.lost:
+        return known.lost[key].collectable
+    return key in known.begun and known.begun[key].charged is not None
+
+
+def _missing(lost: _Lost) -> str:
+    gone = "asset missing: its picture or clip is not in the asset store any more"
+    if lost.collectable and lost.until is not None:
+        return (
+            f"{gone}; collected again free of charge while the service still has it, until "
+            f"{lost.until:%Y-%m-%d %H:%M} UTC"
+        )
+    why = (
+        "the service kept it for 7 days only"
+        if lost.until is not None
+        else "no prediction of it is on record"
+    )
+    return f"{gone}, and {why}: paid for again, unless a past run's folder has a copy"

@@ -72,7 +72,7 @@ class StageDifference:
     error: Pair[str]
     charged: Amounts
     estimated: Amounts
-    total_s: Pair[float]  # None where nothing was worked on, as of what was cached
+    total_s: Pair[float]  # None where no work was finished, as of what was cached or failed
 
     @property
     def changed(self) -> bool:
@@ -119,7 +119,7 @@ class Comparison:
 
     @property
     def mean_total_s(self) -> Mapping[str, Pair[float]]:
-        """By stage, over those that were worked on; stages of which no run has a time are left out."""
+        """By stage, over those whose work was finished; stages of which no run has a time are left out."""
         means = {stage: Pair(_mean(self.a, stage), _mean(self.b, stage)) for stage in STAGES}
         return {stage: pair for stage, pair in means.items() if pair.a is not None or pair.b is not None}
 

@@ -131,8 +131,10 @@ class StagePart(_Part):
     charged_usd: Dollars = Field(description="as in `cost.csv`: after refunds")
     refunded_usd: Dollars = Field(description="what the billing record shows as given back")
     saved_usd: Dollars = Field(description="as in `cost.csv`")
-    started_at: datetime | None = Field(description="when the stage began")
-    ended_at: datetime | None = Field(description="when its assets were kept")
+    started_at: datetime | None = Field(description="when the stage began; null where it never did")
+    ended_at: datetime | None = Field(
+        description="when its assets were kept, or when it had failed or was held"
+    )
     latency: LatencyPart = Field(description="how long each step took")
     attempts: list[AttemptPart] = Field(description="those that this run accounts for")
     assets: list[AssetPart] = Field(description="what came of it, in the service's order")

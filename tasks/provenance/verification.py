@@ -103,10 +103,10 @@ def _file_problem(place: Path, sha256: str) -> str | None:
         if file_sha256(place) == sha256:
             return None
     except FileNotFoundError:
-        return "missing; `campaign report` puts it back from the asset store"
+        return "missing; `campaign report` puts it back, if the asset store has it"
     except OSError as error:
         return f"cannot be read: {error.strerror or error}"
-    return "changed: its bytes are not those that the service delivered; `campaign report` puts them back"
+    return "changed: its bytes are not the service's; `campaign report` puts them back, if the asset store has them"
 
 
 def _record_problems(manifest: Manifest, listed: list[AssetPart], record: RunRecord) -> Iterator[str]:

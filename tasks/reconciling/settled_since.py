@@ -3,11 +3,23 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
-from blocks.ledger import AttemptRow
+from blocks.ledger import AttemptRow, Ledger
 from tasks.record import AttemptRecord, Outcome, RunRecord, StageRecord
 
 _Place = tuple[str, str]  # brief and stage
 _Attempt = tuple[str, int]  # of which piece of work, and its number
+
+
+def settled_record(ledger: Ledger, run_id: str) -> RunRecord | None:
+    """Read a run's record with what was settled since; None where the run left none.
+
+    Raises ValidationError where the record is of another version.
+    """
+    text = ledger.run_record(run_id)
+    if text is None:
+        return None
+    attempts = ledger.attempts(settled_run_id=ledger.run(run_id).id)
+    return with_what_was_settled_since(RunRecord.model_validate_json(text), attempts)
 
 
 def with_what_was_settled_since(record: RunRecord, attempts: Iterable[AttemptRow]) -> RunRecord:

@@ -108,8 +108,9 @@ def _stage_record(
     refunded = sum(attempt.refunded for attempt in attempts)
     charged = sum(attempt.charged or 0 for attempt in attempts) - refunded
     sent = stage.work.inputs if stage.work else inputs_of(part, inputs)
+    # Without a result, its watch tells how long it tried; where it was never begun, it has none.
     watch = bench.stopwatches.get((made.brief.brief, name.value))
-    latency = result.latency if result else watch.latency() if watch and not stage.skipped else Latency()
+    times = result or watch
     return StageRecord(
         brief=made.brief.brief,
         stage=name.value,
@@ -129,11 +130,11 @@ def _stage_record(
         request=part.request.parameters(),
         inputs=tuple(_input_record(item, inputs, made, bench) for item in sent),
         assets=_placed(made.brief.brief, name.value, result.assets if result else ()),
-        latency=latency,
+        latency=result.latency if result else watch.latency() if watch else Latency(),
         notes=_notes(stage, inputs),
         generation_key=key,
-        started_at=result.started_at if result else None,
-        ended_at=result.ended_at if result else None,
+        started_at=times.started_at if times else None,
+        ended_at=times.ended_at if times else None,
         attempts=tuple(map(attempt_record, attempts)),
     )
 

@@ -37,6 +37,7 @@ class RunProgress:
         self._spent_at: deque[tuple[float, int]] = deque()
         self._to_cost: dict[tuple[str, str], int] = {}
         self._reserved: dict[tuple[str, str], int] = {}
+        self._accepted: set[tuple[str, str]] = set()  # the service has it, and its cost is not known
         self._finished = False
         self.requests = 0
         self.stages: dict[str, StageProgress] = {}
@@ -80,17 +81,20 @@ class RunProgress:
         """Note what the ledger holds for it, at worst, until the bill is known."""
         with self.lock:
             self._reserved[brief, stage] = amount
+            self._accepted.discard((brief, stage))
 
     def stage_submitted(self, brief: str, stage: str, *, found: bool = False) -> None:
         """Note that the service has it: accepted just now, or ``found`` there from an earlier run."""
         with self.lock:
             self.requests += not found
+            self._accepted.add((brief, stage))
             self.stages[stage].in_flight.setdefault(brief, self.clock())
 
     def stage_settled(self, brief: str, stage: str) -> None:
         """Note that its cost is known, and nothing is held for it any more."""
         with self.lock:
             self._reserved.pop((brief, stage), None)
+            self._accepted.discard((brief, stage))
 
     def stage_ended(self, brief: str, stage: str, outcome: Outcome, charged: int) -> None:
         """Note how a stage ended; also one that never started, such as a cached or a skipped one."""
@@ -99,8 +103,10 @@ class RunProgress:
             started = progress.started.pop(brief, None)
             began = progress.in_flight.pop(brief, started)
             seconds = None if began is None else self.clock() - began
-            self._reserved.pop((brief, stage), None)
-            self._to_cost.pop((brief, stage), None)
+            # What an interrupted run leaves behind at the service goes on there, and will be billed.
+            if outcome not in {Outcome.HELD, Outcome.FAILED} or (brief, stage) not in self._accepted:
+                self._reserved.pop((brief, stage), None)
+                self._to_cost.pop((brief, stage), None)
             if outcome is Outcome.CACHED:
                 progress.cached += 1
             elif outcome in {Outcome.GENERATED, Outcome.RESUMED}:
@@ -179,7 +185,10 @@ class RunProgress:
 
     @property
     def at_risk(self) -> int:
-        """What is reserved and not settled yet: the most that work under way can still cost."""
+        """What is reserved and not settled yet: the most that work under way can still cost.
+
+        That is also what goes on at the service when the run has stopped.
+        """
         with self.lock:
             return sum(self._reserved.values())
 

@@ -48,12 +48,21 @@ function changed() {
   writeAddress(values);
 }
 
+// A filter that an address asks for may fit nothing here, and is no choice of the list then: it says so all the same.
+function setField(name, value) {
+  const chosen = field(name);
+  chosen.value = value;
+  if (name === "q" || name === "sort" || chosen.value === value) return;
+  chosen.append(element("option", { value, textContent: `${value} (0)` }));
+  chosen.value = value;
+}
+
 // Follow the address: filters first, then the brief that it names, shown even where a filter would hide it.
 function follow() {
   const address = readAddress();
   const brief = address.get("brief");
   if (FILTERS.some((name) => address.has(name)) || brief !== null) {
-    for (const name of FILTERS) field(name).value = address.get(name) ?? "";
+    for (const name of FILTERS) setField(name, address.get(name) ?? "");
     showBriefs(wanted());
   }
   for (const card of document.querySelectorAll(".is-here")) card.classList.remove("is-here");
@@ -62,10 +71,13 @@ function follow() {
     if (!card) return;
     card.hidden = false;
     card.classList.add("is-here");
-    card.scrollIntoView({ block: "start" });
+    leadTo(card);
     card.querySelector("h3 a").focus({ preventScroll: true });
   } else if (FILTERS.some((name) => address.has(name))) {
-    byId("briefs").scrollIntoView({ block: "start" });
+    leadTo(byId("briefs"));
+  } else if (location.hash) {
+    const section = byId(location.hash.slice(1));
+    if (section) leadTo(section);
   }
 }
 
@@ -86,6 +98,9 @@ function startBriefs() {
   document.addEventListener("click", (event) => {
     const bar = event.target.closest?.("svg [data-brief]");
     if (bar) location.hash = `brief=${bar.dataset.brief}`;
+    // The address that is there already changes nothing, and leads there again.
+    const link = event.target.closest?.('a[href^="#"]');
+    if (link && link.hash === location.hash) setTimeout(follow);
   });
   document.addEventListener("keydown", (event) => {
     const typing = event.target.matches?.("input, select, textarea");

@@ -15,7 +15,7 @@ function named(inputs) {
     [["picture", `@Image${role === 1 ? ++references : ""}`, "clip"][role], source, file]
   ));
 }
-const NODE = { width: 168, height: 136, gap: 14, between: 160 };
+const NODE = { width: 178, height: 136, gap: 14, between: 152 };
 const SVG = "http://www.w3.org/2000/svg";
 
 function draw(name, attributes, ...children) {
@@ -64,6 +64,8 @@ function ancestry(maker, place, file) {
   return { files, works };
 }
 
+const numbered = (number, name) => `${number} ${name}${number === 1 ? "" : "s"}`;
+
 function drawGraph({ files, works }, chosen) {
   const columns = Math.max(...files.map((node) => node.column)) + 1;
   const byColumn = Array.from({ length: columns }, (_, column) => files.filter((node) => node.column === column));
@@ -71,7 +73,7 @@ function drawGraph({ files, works }, chosen) {
   const height = tallest * (NODE.height + NODE.gap) + NODE.gap;
   const width = columns * NODE.width + (columns - 1) * NODE.between + 2 * NODE.gap;
   const svg = draw("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label":
-    `${chosen}: made from ${files.length - 1} files in ${works.length} steps; the table below names them` });
+    `${chosen}: made from ${numbered(files.length - 1, "file")} in ${numbered(works.length, "step")}; the table below names them` });
   byColumn.forEach((nodes, column) => {
     const top = (height - nodes.length * (NODE.height + NODE.gap) + NODE.gap) / 2;
     nodes.forEach((node, row) => {
@@ -103,14 +105,32 @@ function drawFile(node) {
   if (small) {
     shape.append(draw("image", { href: small, x: node.x + 6, y: node.y + 6, width: NODE.width - 12, height: 84 }));
   }
-  const last = node.name.split("/").slice(-2).join("/");
-  const label = (node.role ? `${node.role} ` : "") + (last.length > 24 ? `…${last.slice(-23)}` : last);
   shape.append(
-    draw("text", { x: node.x + 8, y: node.y + 108 }, label.length > 24 ? `${label.slice(0, 23)}…` : label),
+    draw("text", { class: "name", x: node.x + 8, y: node.y + 108 }),
     draw("text", { class: "hash", x: node.x + 8, y: node.y + 125 }, sha256.slice(0, 20)),
     draw("title", {}, `${node.name}\n${sha256}`),
   );
   return shape;
+}
+
+// What it is called, from long to short: the end of its path tells most, its ending included.
+function* labelsOf({ role, name }) {
+  const before = role ? `${role} ` : "";
+  const parts = name.split("/");
+  yield before + parts.slice(-2).join("/");
+  const last = [...parts.at(-1)];
+  yield before + last.join("");
+  for (let from = 1; from < last.length; from += 1) yield `${before}…${last.slice(from).join("")}`;
+}
+
+// Only what stands in the page has a measure.
+function writeLabels(svg, files) {
+  svg.querySelectorAll(".node .name").forEach((text, place) => {
+    for (const label of labelsOf(files[place])) {
+      text.textContent = label;
+      if (text.getComputedTextLength() <= NODE.width - 16) break;
+    }
+  });
 }
 
 // It stands in the brief's own table already.
@@ -139,7 +159,9 @@ function chooseAsset() {
   if (!maker) return;
   const [name, file] = maker.assets[place];
   const found = ancestry(maker, name, file);
-  byId("graph").replaceChildren(drawGraph(found, name));
+  const drawn = drawGraph(found, name);
+  byId("graph").replaceChildren(drawn);
+  writeLabels(drawn, found.files);
   listFiles(found);
 }
 
@@ -164,7 +186,7 @@ function showGraph(place) {
   chooseBrief(false);
   byId("graph-asset").value = `${number} ${stages[number].assets.findIndex(([path]) => path === place)}`;
   chooseAsset();
-  byId("provenance").scrollIntoView();
+  leadTo(byId("provenance"));
 }
 
 function startGraph() {

@@ -1,4 +1,5 @@
 startTheme();
+startLeading();
 startBriefs();
 startViewer();
 startGraph();

@@ -109,7 +109,10 @@ function offerComparison() {
   for (const step of list.querySelectorAll(".path > .at")) {
     const made = step.querySelector(":scope > .frame a img");
     if (!made || !(step.querySelector(".refs img") ?? step.parentElement.querySelector(".from .frame img"))) continue;
-    step.querySelector("h4").append(element("button", { type: "button", className: "cmp", textContent: "compare" }));
+    const offered = element("button", { type: "button", className: "cmp", textContent: "compare" });
+    // There is one for each stage of each brief: the name of its picture tells them apart.
+    offered.setAttribute("aria-label", `compare ${made.alt} with what it was made from`);
+    step.querySelector("h4").append(offered);
   }
 }
 
@@ -139,8 +142,10 @@ function startViewer() {
   byId("viewer-range").addEventListener("input", (event) => cut(event.target.value));
   byId("viewer-after").addEventListener("load", fit);
   byId("viewer-graph").addEventListener("click", () => {
+    const place = decodeURI(seen[at].getAttribute("href"));
+    seen = []; // nobody goes back to the picture
     viewer.close();
-    showGraph(decodeURI(seen[at].getAttribute("href")));
+    showGraph(place);
   });
   addEventListener("resize", () => { if (viewer.open) fit(); });
   viewer.addEventListener("keydown", (event) => {
