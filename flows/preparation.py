@@ -81,7 +81,9 @@ def _refuse_what_no_run_could_use(settings: Settings) -> None:
         checked_base_url(settings.base_url)
         checked_key(settings.required_key().get_secret_value())
     if settings.home.exists() and not settings.home.is_dir():
-        raise InvalidInput(f"CAMPAIGN_HOME {settings.home} is a file; name a folder that you may write to")
+        raise InvalidInput(
+            f"CAMPAIGN_HOME {settings.home} is a file; name a folder that you may write to. Nothing was spent"
+        )
 
 
 def make_plan(settings: Settings, campaign: Campaign, inputs: Inputs, prices: PriceBook) -> Plan:

@@ -131,7 +131,9 @@ async def set_up(
             limits=AccountLimits(
                 settings.max_concurrent, settings.images_per_minute, settings.videos_per_minute
             ),
-            watch=PredictionWatch(client, poll_seconds=settings.poll, expected_seconds=usual.get),
+            watch=PredictionWatch(
+                client, poll_seconds=settings.poll, expected_seconds=usual.get, note=progress.note
+            ),
             settlement=settlement,
             echo=HistoryEcho(
                 client.newest, lambda ids: ledger.call(books.bodies_sent, settings.service, ids)

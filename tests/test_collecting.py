@@ -27,6 +27,8 @@ from blocks.errors import (
     CollectingFailed,
     InputNotFetched,
     Moderated,
+    NeedsPerson,
+    NotFound,
     PredictionFailed,
     ServerSideFailure,
     Stopped,
@@ -34,11 +36,18 @@ from blocks.errors import (
     Transient,
     Unavailable,
 )
-from blocks.ledger import AttemptRow, AttemptState
+from blocks.ledger import AttemptRow, AttemptState, IllegalTransition
 from blocks.remote import RemoteFiles
 from blocks.wavespeed import BillingEntry, Prediction
 from tasks.paying import collecting
-from tasks.paying.collecting import TRIES, await_end, collect
+from tasks.paying.collecting import (
+    NOT_FOUND_TRIES,
+    TRIES,
+    ShownOtherwise,
+    ask_again_for_held,
+    await_end,
+    collect,
+)
 from tasks.paying.stopwatch import Stopwatch
 from tasks.paying.waiting_state import DeadlinePassed, Watched
 from tasks.paying.workbench import Workbench
@@ -266,7 +275,7 @@ async def test_one_of_several_outputs_that_fails_keeps_the_attempt_open(shelf: S
 
 async def test_outputs_that_vanish_from_the_result(shelf: Shelf) -> None:
     first, second = shelf.holds("1.png", whole()), shelf.holds("2.png", status(404))
-    shelf.account.results = [shelf.prediction(first)]
+    shelf.account.results = [shelf.prediction(first)] * NOT_FOUND_TRIES
     with pytest.raises(PredictionFailed, match="fewer outputs than before"):
         await shelf.collect(shelf.prediction(first, second))
     await until(lambda: shelf.bench.store.has(PICTURE_SHA256))
@@ -381,3 +390,55 @@ async def test_a_resumed_attempt_asks_for_today_s_addresses(shelf: Shelf) -> Non
     fresh = shelf.prediction(f"{SERVICE}/outputs/new.png")
     shelf.account.results = [fresh]
     assert await await_end(shelf.bench, work, attempt, Stopwatch()) == fresh
+
+
+ODD = {
+    "not known": NotFound("no such prediction"),
+    "at work again": Prediction(id="p1", model=EDIT_MODEL, status="processing"),
+    "failed": Prediction(id="p1", model=EDIT_MODEL, status="failed"),
+    "without outputs": Prediction(id="p1", model=EDIT_MODEL, status="completed"),
+}
+
+
+@pytest.mark.parametrize("odd", ODD.values(), ids=ODD)
+async def test_an_odd_answer_about_what_had_completed_is_asked_again(shelf: Shelf, odd: Any) -> None:
+    work, url = edit_work(), f"{SERVICE}/outputs/1.png"
+    attempt = shelf.completed(work, url)
+    shelf.account.results = [odd] * (NOT_FOUND_TRIES - 1) + [shelf.prediction(url)]
+    assert await await_end(shelf.bench, work, attempt, Stopwatch()) == shelf.prediction(url)
+    assert the_attempt(shelf.bench, work).state is AttemptState.COMPLETED
+
+
+@pytest.mark.parametrize("odd", ODD.values(), ids=ODD)
+async def test_a_lasting_odd_answer_holds_it_and_its_outputs_let_it_go_on(shelf: Shelf, odd: Any) -> None:
+    work, url = edit_work(), f"{SERVICE}/outputs/1.png"
+    attempt = shelf.completed(work, url)
+    shelf.account.results = [odd] * NOT_FOUND_TRIES
+    with pytest.raises(NeedsPerson, match="run the same command again") as caught:
+        await await_end(shelf.bench, work, attempt, Stopwatch())
+    assert isinstance(caught.value.__cause__, NotFound)
+    assert ("had completed, and now" in str(caught.value)) is isinstance(
+        caught.value.__cause__, ShownOtherwise
+    )
+    assert len(shelf.account.asked_results) == NOT_FOUND_TRIES
+    held = the_attempt(shelf.bench, work)
+    assert (held.state, held.held_reason) == (AttemptState.HELD, str(caught.value))
+
+    shelf.account.results = [odd] * 2
+    with pytest.raises(NeedsPerson):
+        await ask_again_for_held(shelf.bench, work, held)
+    assert the_attempt(shelf.bench, work) == held
+    shelf.account.results = [odd, shelf.prediction(url)]
+    gone_on = await ask_again_for_held(shelf.bench, work, held)
+    assert (gone_on.state, gone_on.submitted_at) == (AttemptState.COMPLETED, held.submitted_at)
+
+
+async def test_what_was_held_before_it_was_seen_completed_goes_on_however_it_is_shown(shelf: Shelf) -> None:
+    work = edit_work()
+    held = shelf.bench.ledger.held(shelf.submitted(work).id, "the account does not have it")
+    shelf.account.results = [ended("processing")]
+    gone_on = await ask_again_for_held(shelf.bench, work, held)
+    assert (gone_on.state, gone_on.submitted_at) == (AttemptState.SUBMITTED, held.submitted_at)
+    shelf.account.results = [ended("processing")]
+    with pytest.raises(IllegalTransition):
+        await ask_again_for_held(shelf.bench, work, held)

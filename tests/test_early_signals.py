@@ -42,12 +42,11 @@ def until_said(command: "subprocess.Popen[str]", words: str) -> None:
         line = command.stderr.readline()
 
 
-@BOTH
-def test_while_prefect_s_server_is_started(tmp_path: Path, number: int) -> None:
+def test_while_prefect_s_server_is_started(tmp_path: Path) -> None:
     workplace = Workplace(tmp_path / "first time")
     command = workplace.start_cold("run", one_brief(workplace))
     until_said(command, "connecting to Prefect")
-    command.send_signal(number)
+    command.send_signal(signal.SIGTERM)
     interrupted(command)
     # Nobody is left behind who would keep the server running.
     finished = workplace.run_cold("run", "spring.csv", "--json")

@@ -78,8 +78,8 @@ def test_a_home_that_cannot_be_written(scene: QuietScene, read_only_folder: Path
 def test_a_file_in_the_place_of_the_home(scene: QuietScene, tmp_path: Path) -> None:
     (tmp_path / "home").write_bytes(b"")
     before = scene.billed
-    assert scene.run(CAMPAIGN_HOME=str(tmp_path / "home")) == 1
-    assert "make sure that the folder exists and can be written. Nothing was spent" in scene.said
+    assert scene.run(CAMPAIGN_HOME=str(tmp_path / "home")) == 2
+    assert "is a file; name a folder that you may write to. Nothing was spent" in scene.said
     assert scene.billed == before
 
 

@@ -17,6 +17,7 @@ from blocks.ledger import (
     Busy,
     Granted,
     HeldForPerson,
+    IllegalTransition,
     LeaseLost,
     Ledger,
 )
@@ -276,3 +277,31 @@ def test_a_paid_result_is_found_until_it_is_forgotten_or_made_anew(ledger: Ledge
     assert (new.assets, new.attempt.id) == ((asset_named("other mug"),), again.id)
     ledger.forget([work.key])
     assert ledger.find_paid_results([work.key]) == {}
+
+
+def test_what_is_held_is_granted_only_where_its_prediction_is_known(first: Worker, second: Worker) -> None:
+    """Whether the account shows it by now can be asked; nothing else may become of it meanwhile."""
+    works = {state: work_named(state) for state in (AttemptState.SUBMITTED, AttemptState.COMPLETED)}
+    keys = [work.key for work in works.values()]
+    for state, work in works.items():
+        attempt = first.bring(work, state)
+        held = first.ledger.held(attempt.id, "the account does not have it")
+        assert isinstance(ask(second, state), Busy), "its owner may still be asking"
+        first.ledger.release(work.key, first.owner)
+        assert ask(second, state) == Granted(held)
+        with pytest.raises(IllegalTransition):
+            second.resume(held)
+        with pytest.raises(IllegalTransition):
+            second.reserve(work)
+        assert set(second.ledger.find_begun(keys)) >= {work.key}
+        assert second.ledger.find_held(keys) == {}
+        gone_on = second.ledger.go_on(held.id)
+        assert (gone_on.state, gone_on.submitted_at) == (state, attempt.submitted_at)
+        assert second.resume(gone_on).state is state
+        with pytest.raises(IllegalTransition):
+            second.ledger.go_on(held.id)
+    without = first.bring(work_named("without"), AttemptState.HELD)
+    with pytest.raises(IllegalTransition):
+        first.ledger.go_on(without.id)
+    assert set(first.ledger.find_held([work_named("without").key])) == {work_named("without").key}
+    assert first.ledger.find_begun([work_named("without").key]) == {}

@@ -68,7 +68,13 @@ ALLOWED: dict[AttemptState, dict[str, AttemptState]] = {
     SUBMITTED: {"completed": COMPLETED, "failed": FAILED, "held": HELD},
     COMPLETED: {"stored": STORED, "failed": FAILED, "held": HELD},
     # A late reply may still tell what became of it.
-    HELD: {"submitted": SUBMITTED, "not_sent": RESERVED, "failed": FAILED, "adopt": SUBMITTED},
+    HELD: {
+        "submitted": SUBMITTED,
+        "completed": COMPLETED,
+        "not_sent": RESERVED,
+        "failed": FAILED,
+        "adopt": SUBMITTED,
+    },
     STORED: {},
     FAILED: {},
     WITHDRAWN: {},

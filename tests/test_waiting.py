@@ -179,6 +179,90 @@ def test_a_deadline_holds_while_nothing_answers() -> None:
     assert all(isinstance(ended, DeadlinePassed) for ended in run(both()))
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_a_passing_word_after_the_deadline_is_not_believed_either(known: bool) -> None:
+    async def resumed() -> Watched:
+        def trouble(_: str) -> None:
+            if service.calls["result"] <= 3 or not known:
+                raise NotFound("gone")
+
+        service = Service(trouble=trouble)
+        await asyncio.sleep(5000)
+        running = service.start(1, -4000.0)
+        running.created = 0.0
+        return (await wait(watch_of(service), running, deadline=100.0))[0]
+
+    if known:
+        assert run(resumed()).prediction.outputs
+    else:
+        with pytest.raises(NotFound):
+            run(resumed())
+
+
+def outages(*spans: tuple[float, float], seconds: float, predictions: int = 1) -> list[str]:
+    """What is said while the service does not answer within these spans of time."""
+    said: list[str] = []
+
+    async def watched() -> None:
+        def trouble(_: str) -> None:
+            if any(first <= clock() < last for first, last in spans):
+                raise Unavailable("down")
+
+        service = Service(trouble=trouble)
+        watch = watch_of(service, note=lambda text: said.append(f"{clock():.0f} {text}"))
+        await asyncio.gather(
+            *(wait(watch, service.start(number, seconds), deadline=3600.0) for number in range(predictions))
+        )
+
+    run(watched())
+    return said
+
+
+@pytest.mark.parametrize("predictions", [1, 40])
+def test_a_service_that_goes_away_is_told_of_once_and_once_that_it_is_back(predictions: int) -> None:
+    first, last = outages((0, 900), seconds=45.0, predictions=predictions)
+    moment, _, text = first.partition(" ")
+    assert 30 <= float(moment) <= 34
+    assert text == (
+        "the service has not answered for 30 s; still waiting: Ctrl-C is safe, the next run goes on"
+    )
+    moment, _, text = last.partition(" ")
+    assert 900 <= float(moment) <= 931
+    assert text.startswith("the service answers again, after 1")
+    # Each outage is one of its own; a short one is nobody's business.
+    told = outages((20, 100), (200, 220), (300, 400), seconds=500.0, predictions=predictions)
+    assert ["answers again" in line for line in told] == [False, True, False, True]
+    assert outages((0, 15), seconds=45.0, predictions=predictions) == []
+
+
+def test_an_answer_that_does_not_come_is_a_silence_while_a_refusal_is_none() -> None:
+    said: list[str] = []
+
+    class Hanging(Service):
+        async def result(self, prediction_id: str) -> Prediction:
+            if clock() < 10:
+                await asyncio.sleep(100)
+            return await super().result(prediction_id)
+
+    async def waited(service: Service) -> None:
+        await wait(watch_of(service, note=said.append), service.start(1, 45.0))
+
+    run(waited(Hanging()))
+    assert [text.partition(",")[0] for text in said] == [
+        "the service has not answered for 30 s; still waiting: Ctrl-C is safe",
+        "the service answers again",
+    ]
+
+    said.clear()
+
+    def pause(_: str) -> None:
+        if clock() < 200:
+            raise RateLimited("slow down", retry_after=50)
+
+    run(waited(Service(trouble=pause)))
+    assert said == []
+
+
 def test_stopping_is_prompt_and_keeps_the_id() -> None:
     async def stopped() -> tuple[float, str, set[Any]]:
         service, stop = Service(), asyncio.Event()

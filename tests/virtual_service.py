@@ -121,6 +121,7 @@ def watch_of(
     *,
     poll: float = 2.0,
     usual: tuple[float, float] | None = None,
+    note: Callable[[str], None] = lambda _: None,
 ) -> PredictionWatch:
     return PredictionWatch(
         service,
@@ -129,6 +130,7 @@ def watch_of(
         clock=clock,
         sleep=asyncio.sleep,
         now=now,
+        note=note,
     )
 
 

@@ -36,7 +36,9 @@ ALLOWED: Mapping[AttemptState, frozenset[AttemptState]] = {
     AttemptState.SUBMITTED: frozenset({AttemptState.COMPLETED, AttemptState.FAILED, AttemptState.HELD}),
     AttemptState.COMPLETED: frozenset({AttemptState.STORED, AttemptState.FAILED, AttemptState.HELD}),
     # What a person, or the service's records later on, may find out about it.
-    AttemptState.HELD: frozenset({AttemptState.SUBMITTED, AttemptState.RESERVED, AttemptState.FAILED}),
+    AttemptState.HELD: frozenset(
+        {AttemptState.SUBMITTED, AttemptState.COMPLETED, AttemptState.RESERVED, AttemptState.FAILED}
+    ),
     AttemptState.STORED: frozenset({AttemptState.COMPLETED}),  # its bytes were lost: collected again
     AttemptState.FAILED: frozenset(),
     AttemptState.WITHDRAWN: frozenset(),

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from blocks.ledger.owners import LEASE_SECONDS, NO_LEASE, is_alive
-from blocks.ledger.part import HeldLease, Part, attempt_from, chunks
+from blocks.ledger.part import HeldLease, Part, attempt_from, chunks, update_attempt
 from blocks.ledger.records import (
     AlreadyStored,
     AttemptRow,
@@ -18,6 +18,7 @@ from blocks.ledger.records import (
     GenerationWork,
     Granted,
     HeldForPerson,
+    IllegalTransition,
     PaidResult,
     StoredAsset,
     StoredGeneration,
@@ -31,6 +32,7 @@ _RESUMABLE = (
     AttemptState.SUBMITTED,
     AttemptState.COMPLETED,
 )
+_TAKEN_ON = (AttemptState.SUBMITTED, AttemptState.COMPLETED)
 
 
 class Claims(Part):
@@ -40,14 +42,19 @@ class Claims(Part):
             return stored_generations(connection, keys)
 
     def find_held(self, keys: Iterable[str]) -> dict[str, AttemptRow]:
-        """Find the attempts that wait for a person, by key."""
+        """Find the attempts that wait for a person, by key: nobody knows which prediction they made, if any."""
         with self._database.read() as connection:
-            return _find_attempts(connection, keys, (AttemptState.HELD,))
+            held = _find_attempts(connection, keys, (AttemptState.HELD,))
+        return {key: attempt for key, attempt in held.items() if attempt.prediction_id is None}
 
     def find_begun(self, keys: Iterable[str]) -> dict[str, AttemptRow]:
-        """Find the attempts whose prediction the service has taken on, by key: they are not sent again."""
+        """Find the attempts whose prediction the service has taken on, by key: they are not sent again.
+
+        One that is held because the account did not show its prediction counts: the next run asks for it again.
+        """
         with self._database.read() as connection:
-            return _find_attempts(connection, keys, (AttemptState.SUBMITTED, AttemptState.COMPLETED))
+            begun = _find_attempts(connection, keys, (*_TAKEN_ON, AttemptState.HELD))
+        return {key: attempt for key, attempt in begun.items() if attempt.prediction_id is not None}
 
     def find_paid_results(self, keys: Iterable[str]) -> dict[str, PaidResult]:
         """Find what was kept once and is not forgotten, by key, whether or not its bytes are on the disk still.
@@ -85,6 +92,9 @@ class Claims(Part):
         Of two tasks of one process, too, only one is granted it. Give it back with ``release`` (in a
         ``finally``); ``stored`` gives it back by itself. After Busy, ask again. ``run_id`` is the run that
         wants the work done.
+
+        A held attempt is granted where its prediction is known: whether the account shows that one by now can be
+        asked free of charge, and ``go_on`` is for when it does. Without one, HeldForPerson is the answer.
         """
         # Most who ask while another works only want to hear that it goes on: that needs no writing.
         with self._database.read() as connection:
@@ -104,9 +114,22 @@ class Claims(Part):
                 .where(generations.c.key == work.key)
                 .values(lease_owner=owner, lease_token=token, lease_run=run_id, leased_at=now)
             )
-            attempt = _find_attempts(connection, [work.key], _RESUMABLE).get(work.key)
+            attempt = _find_attempts(connection, [work.key], (*_RESUMABLE, AttemptState.HELD)).get(work.key)
         self._leases[work.key] = HeldLease(owner, token)
         return Granted(attempt)
+
+    def go_on(self, attempt_id: int) -> AttemptRow:
+        """Let a held attempt go on whose prediction the account shows after all, from where it was held.
+
+        Its times stay: they say until when the service keeps its outputs. Raises IllegalTransition where it is
+        not held any more, or where no prediction of it is known.
+        """
+        with self._database.write() as connection:
+            _, attempt = self._locked_attempt(connection, attempt_id)
+            if attempt.state is not AttemptState.HELD or attempt.prediction_id is None:
+                raise IllegalTransition(f"attempt {attempt_id} is {attempt.state}: it cannot go on")
+            state = AttemptState.COMPLETED if attempt.completed_at is not None else AttemptState.SUBMITTED
+            return update_attempt(connection, attempt_id, {"state": state, "held_reason": None})
 
     def release(self, key: str, owner: str) -> None:
         """Give the lease back. Does nothing where it is another's, or was given back already."""
@@ -156,7 +179,8 @@ class Claims(Part):
         now = self._database.now(connection)
         if row is not None and row.state == "stored":
             return AlreadyStored(stored_generations(connection, [key])[key])
-        if row is not None and (held := _find_attempts(connection, [key], (AttemptState.HELD,)).get(key)):
+        held = _find_attempts(connection, [key], (AttemptState.HELD,)).get(key) if row is not None else None
+        if held is not None and held.prediction_id is None:
             return HeldForPerson(held)
         until = lease_end(row, now) if row is not None else None
         if row is not None and until is not None:

@@ -69,7 +69,8 @@ def clear_refusal(answer: Answer) -> ServiceError | None:
     refused = 400 <= answer.status < 500 or 400 <= (answer.code or 0) < 500
     if 429 in numbers:
         return RateLimited(
-            f"The service asks for a pause ({described}). Nothing was created; it can be asked again later.",
+            f"The service asks for a pause ({described}). Nothing was created: run the same command again later, and "
+            "it goes on where it stopped. A run waits for this by itself for CAMPAIGN_PATIENCE_SECONDS at most.",
             retry_after=answer.retry_after,
             status=status,
             code=code,

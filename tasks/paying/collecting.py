@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -26,6 +27,7 @@ from blocks.wavespeed import Prediction
 from tasks.paying.retry_by_cause import Action, action_of
 from tasks.paying.stopwatch import Stopwatch
 from tasks.paying.uploading import forget_uploads
+from tasks.paying.waiting_schedule import after_failure, shortest_interval
 from tasks.paying.workbench import Workbench
 from tasks.record import AssetRecord
 from tasks.stopping import StopReason
@@ -45,6 +47,10 @@ DOWNLOAD_SECONDS = 600.0
 KEPT_BY_SERVICE = timedelta(days=7)
 TRIES = 4
 TRY_AGAIN_SECONDS = 0.5
+# How often the account has to say that it does not know what it has made, a little later each time. What is held
+# already was told so, and stays as it is: a passing word more does no harm.
+NOT_FOUND_TRIES = 5
+HELD_TRIES = 2
 
 
 async def await_end(bench: Workbench, work: StageWork, attempt: AttemptRow, watch: Stopwatch) -> Prediction:
@@ -53,12 +59,9 @@ async def await_end(bench: Workbench, work: StageWork, attempt: AttemptRow, watc
     if attempt.state is AttemptState.COMPLETED:
         # Addresses may have changed or expired since they were written down.
         try:
-            prediction = await bench.client.result(attempt.prediction_id)
+            return await _ask_once_more(bench, work, attempt.prediction_id)
         except NotFound as error:
-            raise await _not_found(bench, attempt, error) from error
-        if prediction.completed and prediction.outputs:
-            return prediction
-        raise await _not_found(bench, attempt, NotFound(f"the prediction is {prediction.status} now"))
+            raise await _not_found(bench, work, attempt, error) from error
     age = (datetime.now(UTC) - attempt.submitted_at).total_seconds() if attempt.submitted_at else 0.0
     try:
         watched = await bench.watch.wait(
@@ -71,7 +74,7 @@ async def await_end(bench: Workbench, work: StageWork, attempt: AttemptRow, watc
             stop=bench.stop.interrupted,
         )
     except NotFound as error:
-        raise await _not_found(bench, attempt, error) from error
+        raise await _not_found(bench, work, attempt, error) from error
     watch.polls += watched.polls
     prediction = watched.prediction
     if prediction.inference_seconds is not None:
@@ -110,7 +113,74 @@ async def await_end(bench: Workbench, work: StageWork, attempt: AttemptRow, watc
     return prediction
 
 
-async def _not_found(bench: Workbench, attempt: AttemptRow, error: NotFound) -> CampaignError:
+async def ask_again_for_held(bench: Workbench, work: StageWork, attempt: AttemptRow) -> AttemptRow:
+    """Where the account shows a held attempt's prediction after all, the attempt, going on from where it was held.
+
+    Until then it stays as it is, and nothing is sent for it: raises NeedsPerson. Raises IllegalTransition where
+    somebody else decided meanwhile.
+    """
+    assert attempt.prediction_id is not None  # what is held without one is not granted
+    try:
+        if attempt.completed_at is None:
+            await _asked(bench, work, attempt.prediction_id, tries=HELD_TRIES, good=lambda _: True)
+        else:
+            await _ask_once_more(bench, work, attempt.prediction_id, tries=HELD_TRIES)
+    except NotFound as error:
+        # What is so old that the service keeps nothing of it goes on, and ends, as everything of that age does.
+        if not _has_expired(attempt):
+            raise await _not_found(bench, work, attempt, error) from error
+    return await bench.ask(bench.ledger.go_on, attempt.id)
+
+
+async def _ask_once_more(
+    bench: Workbench, work: StageWork, prediction_id: str, *, outputs: int = 1, tries: int = NOT_FOUND_TRIES
+) -> Prediction:
+    """A prediction that was seen completed, as the account shows it now, with at least so many outputs.
+
+    Raises NotFound where the account goes on not to know it, or to show it without them.
+    """
+    return await _asked(
+        bench,
+        work,
+        prediction_id,
+        tries=tries,
+        good=lambda shown: shown.completed and len(shown.outputs) >= outputs,
+    )
+
+
+async def _asked(
+    bench: Workbench, work: StageWork, prediction_id: str, *, tries: int, good: Callable[[Prediction], bool]
+) -> Prediction:
+    """One odd answer may be a moment's: only what is said again and again, over a while, is believed."""
+    shortest = shortest_interval(work.kind, bench.settings.poll)
+    for number in range(1, tries + 1):
+        bench.stop.check()
+        try:
+            prediction = await bench.client.result(prediction_id)
+        except NotFound as error:
+            odd = error
+        else:
+            if good(prediction):
+                return prediction
+            odd = ShownOtherwise(prediction)
+        if number < tries:
+            await bench.stop.sleep(after_failure(number, shortest, None))
+    raise odd
+
+
+class ShownOtherwise(NotFound):
+    """The account knows the prediction, which had completed, but shows it without its outputs."""
+
+    def __init__(self, prediction: Prediction) -> None:
+        count = len(prediction.outputs)
+        shows = f"as {prediction.status}, with {count} output{'' if count == 1 else 's'}"
+        super().__init__(f"the account shows it {shows}", prediction_id=prediction.id)
+        self.prediction = prediction
+
+
+async def _not_found(
+    bench: Workbench, work: StageWork, attempt: AttemptRow, error: NotFound
+) -> CampaignError:
     """What to raise where the account does not know the prediction, or has its outputs no more."""
     if _has_expired(attempt):
         await bench.ask(
@@ -120,13 +190,32 @@ async def _not_found(bench: Workbench, attempt: AttemptRow, error: NotFound) -> 
             "the service keeps outputs for 7 days, and these have expired; it is generated again",
             prediction_id=attempt.prediction_id,
         )
-    # Another key, perhaps: paying again for what the right one could collect is a person's decision.
-    reason = (
-        f"the account does not have prediction {attempt.prediction_id}, which is less than 7 days old; is it another "
-        "account's key? Run the campaign with that one, or see `campaign reconcile`"
+    # Another key, perhaps: paying again for what the right one could collect is never done by itself.
+    reason = f"{_what_is_odd(attempt, error)}. {_what_to_do(attempt)}"
+    if attempt.state is not AttemptState.HELD:
+        await bench.ask(bench.ledger.held, attempt.id, reason)
+    # Briefs with equal work are told the same, without another round of questions.
+    refused = bench.refused[work.key] = NeedsPerson(reason)
+    return refused
+
+
+def _what_is_odd(attempt: AttemptRow, error: NotFound) -> str:
+    if isinstance(error, ShownOtherwise):
+        return f"prediction {attempt.prediction_id} had completed, and now {error}, each time it was asked"
+    return (
+        f"the account does not have prediction {attempt.prediction_id}, which is less than 7 days old, each time it "
+        "was asked"
     )
-    await bench.ask(bench.ledger.held, attempt.id, reason)
-    return NeedsPerson(reason)
+
+
+def _what_to_do(attempt: AttemptRow) -> str:
+    since = attempt.service_created_at or attempt.submitted_at
+    until = f", until {since + KEPT_BY_SERVICE:%Y-%m-%d %H:%M} UTC" if since is not None else ""
+    return (
+        "Nothing is sent for it. Check that WAVESPEED_API_KEY is the key of the account that made it, then run the "
+        "same command again, or `campaign reconcile`: both ask for it again, and what is there is collected free of "
+        f"charge{until}"
+    )
 
 
 def _has_expired(attempt: AttemptRow) -> bool:
@@ -155,7 +244,7 @@ async def collect(
             )
         settlement = await cost
     except NotFound as error:
-        raise await _not_found(bench, attempt, error) from error
+        raise await _not_found(bench, work, attempt, error) from error
     finally:
         cost.cancel()
     flags = prediction.has_nsfw_contents
@@ -206,8 +295,11 @@ async def _collect_one(
                 raise _collectable(error, prediction, expired=expired) from error
             await bench.stop.sleep(TRY_AGAIN_SECONDS * 2**attempt)
             # The address may have expired, or the output may have been replaced: the service is asked again.
-            prediction = await bench.client.result(prediction.id)
-            if number >= len(prediction.outputs):
+            try:
+                prediction = await _ask_once_more(bench, work, prediction.id, outputs=number + 1)
+            except ShownOtherwise as shown:
+                if not shown.prediction.outputs:
+                    raise
                 raise PredictionFailed(
                     f"prediction {prediction.id} shows fewer outputs than before", prediction_id=prediction.id
                 ) from error

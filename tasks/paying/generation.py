@@ -17,11 +17,12 @@ from blocks.ledger import (
     GenerationWork,
     Granted,
     HeldForPerson,
+    IllegalTransition,
     LeaseLost,
     StoredGeneration,
 )
 from blocks.ledger import WorkInput as LedgerInput
-from tasks.paying.collecting import as_record, await_end, collect
+from tasks.paying.collecting import as_record, ask_again_for_held, await_end, collect
 from tasks.paying.recovery import resolve
 from tasks.paying.restoring import make_whole
 from tasks.paying.stopwatch import Stopwatch
@@ -65,6 +66,8 @@ async def generate(bench: Workbench, work: StageWork) -> StageResult:
                     raise NeedsPerson(attempt.held_reason or "an earlier attempt is held")
                 case Granted(attempt):
                     try:
+                        if attempt is not None and attempt.state is AttemptState.HELD:
+                            attempt = await _no_longer_held(bench, work, attempt)
                         return await _carry_out(bench, work, attempt, watch)
                     except LeaseLost:
                         continue  # somebody else has it now: most likely their result is adopted
@@ -75,6 +78,14 @@ async def generate(bench: Workbench, work: StageWork) -> StageResult:
                         await asyncio.shield(bench.ask(bench.ledger.release, work.key, bench.owner))
     finally:
         lock.release()
+
+
+async def _no_longer_held(bench: Workbench, work: StageWork, attempt: AttemptRow) -> AttemptRow:
+    try:
+        return await ask_again_for_held(bench, work, attempt)
+    except IllegalTransition as error:
+        # `campaign reconcile` was faster: what it made of the attempt is looked up.
+        raise LeaseLost(str(error)) from error
 
 
 def found(work: StageWork, generation: StoredGeneration, watch: Stopwatch) -> StageResult:

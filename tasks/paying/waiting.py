@@ -11,10 +11,11 @@ from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
-from blocks.errors import ServiceError, Stopped, Terminal, Transient
+from blocks.errors import RateLimited, ServiceError, Stopped, Terminal, Transient
 from blocks.limits import Kind
 from blocks.wavespeed import ClockSkew, Prediction
 from tasks.paying.waiting_schedule import after_failure, first_look, shortest_interval
+from tasks.paying.waiting_silence import Silence
 from tasks.paying.waiting_state import DeadlinePassed, Look, Waiting, Watched
 
 __all__ = ["DeadlinePassed", "PredictionWatch", "Watched"]
@@ -55,7 +56,8 @@ class PredictionWatch:
 
     ``poll_seconds`` is the shortest time between two looks at one image prediction (video: 2.5 times that).
     ``expected_seconds`` gives for a model how long it takes, as learnt: the seconds within which one in ten
-    has ended, and one in two; None where nothing is known. ``now`` is the wall clock.
+    has ended, and one in two; None where nothing is known. ``now`` is the wall clock. ``note`` is told, in a
+    line each, that the service has gone silent and that it is back.
     """
 
     def __init__(
@@ -67,8 +69,10 @@ class PredictionWatch:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        note: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._client = client
+        self._silence = Silence(note)
         self._poll_seconds = poll_seconds
         self._expected_seconds = expected_seconds
         self._sleep = sleep
@@ -136,15 +140,17 @@ class PredictionWatch:
             waiting.ended.exception()  # nobody else reads it where the wait itself was cancelled
         if waiting.single_look is not None:
             waiting.single_look.cancel()
-        if not self._waiting and self._history_look is not None:
-            self._history_look.cancel()
+        if not self._waiting:
+            self._silence.forget()
+            if self._history_look is not None:
+                self._history_look.cancel()
         self._wake.set()
 
     async def _run(self) -> None:
         try:
             while self._waiting:
                 self._wake.clear()
-                seconds = self._start_looks()
+                seconds = self._until_next(self._start_looks())
                 if seconds is None:
                     await self._wake.wait()
                 else:
@@ -158,6 +164,14 @@ class PredictionWatch:
         except Exception as error:  # noqa: BLE001 - a defect here must reach those who wait, not leave them waiting
             for waiting in self._waiting:
                 waiting.end_with(error)
+
+    def _until_next(self, look: float | None) -> float | None:
+        """Return the seconds to whatever is next: a look, or the moment to tell of a silence."""
+        now = self._clock()
+        told = self._silence.look(now)
+        if told is None:
+            return look
+        return told - now if look is None else min(look, told - now)
 
     def _start_looks(self) -> float | None:
         """Start every look that is due; return the seconds to the next, None where only a wake-up can bring
@@ -182,11 +196,13 @@ class PredictionWatch:
     def _look_at(self, waiting: Waiting) -> None:
         if waiting.single_look is None or waiting.single_look.done():
             waiting.polls += 1
+            self._silence.asked(self._clock())
             waiting.single_look = self._started(lambda: self._single(waiting), (waiting,))
 
     def _look_through_history(self, due: list[Waiting]) -> None:
         for waiting in due:
             waiting.in_history_look = True
+        self._silence.asked(self._clock())
         self._history_look = self._started(lambda: self._through_history(due), due)
         self._history_look.add_done_callback(lambda _: self._history_looked(due))
 
@@ -214,9 +230,16 @@ class PredictionWatch:
             try:
                 prediction = await self._client.result(waiting.id)
             except ServiceError as error:
+                self._heard(error)
                 waiting.failed(error, self._clock())
             else:
+                self._heard()
                 waiting.saw(prediction, self._moments(started))
+
+    def _heard(self, error: ServiceError | TimeoutError | None = None) -> None:
+        """Take note of what came of a question: an answer, even one that is no help, or nothing."""
+        if error is None or isinstance(error, Terminal | RateLimited):
+            self._silence.answered(self._clock())
 
     def _moments(self, started: float) -> Look:
         return Look(started, self._clock(), self._now(), self._client.clock.likely)
@@ -231,6 +254,7 @@ class PredictionWatch:
                 async with asyncio.timeout(_LONGEST_HISTORY_LOOK_SECONDS):
                     found = await self._search(some)
             except (ServiceError, TimeoutError) as error:
+                self._heard(error)
                 self._history_failed(some, error)
                 continue
             unseen = [waiting for waiting in some if waiting.id not in found]
@@ -258,6 +282,7 @@ class PredictionWatch:
         found: dict[str, tuple[Prediction, Look]] = {}
         for page in range(1, _MOST_PAGES + 1):
             started = self._clock()
+            self._silence.asked(started)
             items = await self._client.history(
                 page=page,
                 page_size=_PAGE,
@@ -265,6 +290,7 @@ class PredictionWatch:
                 created_after=after,
                 created_before=before,
             )
+            self._heard()
             look = self._moments(started)
             found.update((item.id, (item, look)) for item in items)
             if len(items) < _PAGE or sum(waiting.id not in found for waiting in some) <= _MANY:

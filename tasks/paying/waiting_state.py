@@ -98,6 +98,9 @@ class Waiting:
             if not prediction.completed or prediction.outputs or self.empty_looks >= _EMPTY_LOOKS:
                 self._end(prediction, look)
                 return
+            # It has ended, so no deadline is for it.
+            self.next_look = look.ended + after_failure(self.empty_looks, self.shortest, None)
+            return
         self._still_running(prediction, look)
 
     def saw_in_history(self, prediction: Prediction, look: Look) -> bool:
@@ -127,7 +130,9 @@ class Waiting:
             self.refusals += 1
             if self.refusals >= _REFUSED_LOOKS:
                 self.end_with(error)
-                return
+            # Past the deadline too: one passing word would else be the last one of every later run.
+            self.next_look = now + after_failure(self.refusals, self.shortest, None)
+            return
         self.failures += 1
         retry_after = error.retry_after if isinstance(error, Transient) else None
         self.look_again(now, now + after_failure(self.failures, self.shortest, retry_after))

@@ -11,7 +11,7 @@ from typing import Literal, ParamSpec, Protocol, TypeVar
 from uuid import UUID
 
 from blocks.assets import AssetStore
-from blocks.errors import Terminal
+from blocks.errors import NeedsPerson, Terminal
 from blocks.ledger import AttemptRow, Ledger
 from blocks.limits import AccountLimits
 from blocks.remote import RemoteFiles
@@ -84,8 +84,9 @@ class Workbench:
     task_runs: dict[UUID, str] = field(default_factory=dict)
     # POSTs under way: an ending run waits for their answers, so that no paid prediction's id is lost.
     posting: set[asyncio.Future[AttemptRow]] = field(default_factory=set)
-    # Work that the service refused for good in this run; an equal brief is told the same without paying for it again.
-    refused: dict[str, Terminal] = field(default_factory=dict)
+    # Work that the service refused for good in this run, or does not know any more; an equal brief is told the same
+    # without paying for it, or asking, again.
+    refused: dict[str, Terminal | NeedsPerson] = field(default_factory=dict)
 
     @property
     def simulated(self) -> bool:

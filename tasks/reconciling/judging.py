@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from blocks.ledger import AttemptRow, AttemptState, Ledger, Settlement
+from blocks.ledger import AttemptRow, AttemptState, IllegalTransition, Ledger, Settlement
 from blocks.money import dollars_text
 from blocks.wavespeed import Prediction
 from tasks.paying.matching import HISTORY_LASTS
@@ -51,6 +51,8 @@ class Judge:
 
     def _without_id(self, attempt: AttemptRow) -> AttemptLine:
         match attempt.state:
+            case AttemptState.HELD if self._is_there_after_all(attempt):
+                return self._gone_on(attempt)
             case AttemptState.HELD:
                 return self._held(attempt)
             case AttemptState.RESERVED:
@@ -64,13 +66,24 @@ class Judge:
             case _:
                 return self._line(attempt, Verdict.ADOPTED, _COLLECT)
 
+    def _is_there_after_all(self, attempt: AttemptRow) -> bool:
+        """Whether the account shows what a held attempt made; what had completed must show as completed again."""
+        shown = self.records.history.get(attempt.prediction_id or "")
+        return shown is not None and (shown.completed or attempt.completed_at is None)
+
+    def _gone_on(self, attempt: AttemptRow) -> AttemptLine:
+        try:
+            return self._line(self.ledger.go_on(attempt.id), Verdict.ADOPTED, _COLLECT)
+        except IllegalTransition:
+            # Somebody else has decided at the same moment, most likely a run that collects it.
+            return self._line(
+                self.ledger.attempt(attempt.id), Verdict.WAITING, f"it has just changed; {_AGAIN}"
+            )
+
     def _held(self, attempt: AttemptRow) -> AttemptLine:
         if attempt.prediction_id is not None:
-            note = (
-                f"{attempt.held_reason or 'it is held'}; `campaign reconcile --adopt "
-                f"{attempt.id}={attempt.prediction_id}` lets the next run collect it"
-            )
-            return self._line(attempt, Verdict.HELD, note)
+            # The reason says what to do: nothing that a person could decide about it would help.
+            return self._line(attempt, Verdict.HELD, attempt.held_reason or "it is held")
         possible = self.orphans.possible(attempt, self.unclaimed)
         if possible:
             note = (
