@@ -1,6 +1,8 @@
 """The campaign CSV as a file: encodings, lines as an editor counts them, headers, cells, results files."""
 
 import csv
+import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -156,6 +158,22 @@ def test_too_many_rows_are_refused(tmp_path: Path) -> None:
         problem.line == MOST_ROWS + 2 and problem.message.startswith("more than 100,000 briefs")
         for problem in caught.value.problems
     )
+
+
+def test_what_never_ends_is_read_up_to_a_limit() -> None:
+    with pytest.raises(InvalidInput, match="is larger than 256 MB; split the campaign"):
+        read_campaign(Path("/dev/zero"))
+
+
+def test_a_pipe_is_a_file_as_well(tmp_path: Path) -> None:
+    pipe = tmp_path / "campaign.csv"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_text, args=("brief,edit_prompt\na,brighter\n",))
+    writer.start()
+    with pytest.raises(InvalidInput) as caught:
+        read_campaign(pipe)
+    writer.join()
+    assert [(problem.line, problem.column) for problem in caught.value.problems] == [(2, "edit_image")]
 
 
 def test_what_is_no_file_is_refused(tmp_path: Path) -> None:

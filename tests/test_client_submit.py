@@ -248,9 +248,9 @@ async def test_the_whole_exchange_is_over_within_the_request_timeout() -> None:
 
     async with (
         raw_server(trickle) as base_url,
-        WaveSpeedClient(SecretStr(KEY), base_url, request_timeout=0.4) as client,
+        WaveSpeedClient(SecretStr(KEY), base_url, request_timeout=1) as client,
     ):
         began = time.monotonic()
         with pytest.raises(OutcomeUnknown, match="no answer in time"):
             await client.submit("m/edit", {})
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 10

@@ -27,13 +27,16 @@ def bytes_of(path: Path, shown: str) -> bytes:
     if path.is_dir():
         raise _unreadable(shown, "is a folder; give the campaign's CSV file")
     try:
-        if path.stat().st_size > MOST_BYTES:
-            raise _unreadable(shown, f"is larger than {MOST_BYTES // 1024**2} MB; split the campaign")
-        return path.read_bytes()
+        # A pipe or a device has no size to be asked for: no more is read than a campaign may have.
+        with path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
     except FileNotFoundError as error:
         raise _unreadable(shown, "no such file; check the path") from error
     except OSError as error:
         raise _unreadable(shown, f"cannot be read: {error.strerror or error}") from error
+    if len(content) > MOST_BYTES:
+        raise _unreadable(shown, f"is larger than {MOST_BYTES // 1024**2} MB; split the campaign")
+    return content
 
 
 def _unreadable(shown: str, what: str) -> InvalidInput:
