@@ -14,6 +14,7 @@ from ledger_support import HandClock
 from blocks.errors import AccountRefused, NeedsPerson, Stopped, Unavailable
 from blocks.ledger import AsyncLedger, AttemptRow, AttemptState, Ledger
 from blocks.wavespeed import ClockSkew, Prediction
+from tasks.paying import waiting_silence
 from tasks.paying.matching import CLOSE_SECONDS, FAR_SECONDS
 from tasks.paying.recovery import resolve
 from tasks.paying.workbench import Workbench
@@ -95,6 +96,30 @@ async def test_an_unreadable_history_never_counts_as_an_empty_one(lost: Lost) ->
     with pytest.raises(Stopped):
         await waiting
     assert lost.bench.ledger.attempt(attempt.id).state is AttemptState.UNKNOWN
+
+
+async def test_an_unreadable_history_is_told_of_once_and_so_is_its_return(
+    lost: Lost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting_silence, "QUIET_SECONDS", 0.05)
+    bench = lost.open()
+    told: list[str] = []
+    bench.history_silence.note = told.append
+    attempt = lost.attempt()
+
+    def still_down() -> list[Prediction]:
+        if told and len(lost.account.asked_since) > 20:
+            return [lost.seen(echo=lost.body())]
+        lost.account.histories.append(still_down)
+        raise Unavailable("down")
+
+    lost.account.histories = [still_down]
+    assert (await lost.resolve(attempt)).prediction_id == "p1"
+    assert [text.split(" for ")[0].split(", after")[0] for text in told] == [
+        "the account's history has not answered",
+        "the account's history answers again",
+    ]
+    assert "Ctrl-C is safe" in told[0]
 
 
 async def test_an_account_that_refuses_leaves_it_unknown(lost: Lost) -> None:

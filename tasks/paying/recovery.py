@@ -1,5 +1,6 @@
 """Finds out what became of attempts whose POST got no answer, before anybody may send it again."""
 
+import time
 from datetime import UTC, datetime, timedelta
 
 from blocks.errors import NeedsPerson, Transient
@@ -40,12 +41,15 @@ async def _decide_about_all(bench: Workbench, attempt: AttemptRow) -> None:
         asked, now = datetime.now(UTC), await bench.ask(bench.ledger.now)
         told = datetime.now(UTC)
         skew = bench.client.clock.seen_from(now, asked=asked, told=told)
+        bench.history_silence.asked(time.monotonic())
         try:
             history = await bench.client.history_since(
                 min(intents) + timedelta(seconds=skew.low) - MARGIN, model=attempt.model
             )
         except Transient:
+            bench.history_silence.look(time.monotonic())
             return  # asked again after the next pause; nothing is sent meanwhile
+        bench.history_silence.answered(time.monotonic())
         rules = Rules(
             quiet=bench.settings.quiet,
             deadline=bench.settings.deadline_seconds,

@@ -14,6 +14,9 @@ class Silence:
     """Moments are of the monotonic clock. A refusal, or being asked for a pause, is an answer too."""
 
     note: Callable[[str], None]
+    who: str = "the service"
+    # Why that holds the run up, where it does not go without saying.
+    because: str = ""
     _since: float | None = None
     _told: bool = False
 
@@ -24,7 +27,7 @@ class Silence:
 
     def answered(self, now: float) -> None:
         if self._told and self._since is not None:
-            self.note(f"the service answers again, after {duration_text(now - self._since)}; the run goes on")
+            self.note(f"{self.who} answers again, after {duration_text(now - self._since)}; the run goes on")
         self.forget()
 
     def forget(self) -> None:
@@ -40,7 +43,7 @@ class Silence:
             return due
         self._told = True
         self.note(
-            f"the service has not answered for {duration_text(now - self._since)}; still waiting: Ctrl-C is safe, "
-            "the next run goes on"
+            f"{self.who} has not answered for {duration_text(now - self._since)}{self.because}; still waiting: "
+            "Ctrl-C is safe, the next run goes on"
         )
         return None

@@ -21,6 +21,7 @@ from tasks.paying.echo import HistoryEcho
 from tasks.paying.settlement import Settlement
 from tasks.paying.stopwatch import Stopwatch
 from tasks.paying.waiting import PredictionWatch
+from tasks.paying.waiting_silence import Silence
 from tasks.stopping import StopSignal
 from tasks.watching.progress import RunProgress
 
@@ -73,6 +74,8 @@ class Workbench:
     stopwatches: dict[tuple[str, str], Stopwatch] = field(default_factory=dict)
     # Prices that the service itself quoted in this run, in millionths a unit, by model and resolution.
     quoted: dict[tuple[str, str | None], int] = field(default_factory=dict)
+    # The account's history, where a request whose answer was lost is looked for.
+    history_silence: Silence = field(init=False)
     _locks: dict[str, asyncio.Lock] = field(default_factory=dict)
     uploads_at_once: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(8))
     # Decoding a 4k picture takes a core for a second; two at a time leave the event loop its turn.
@@ -87,6 +90,13 @@ class Workbench:
     # Work that the service refused for good in this run, or does not know any more; an equal brief is told the same
     # without paying for it, or asking, again.
     refused: dict[str, Terminal | NeedsPerson] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.history_silence = Silence(
+            self.progress.note,
+            who="the account's history",
+            because=", which is to show what became of a request without an answer",
+        )
 
     @property
     def simulated(self) -> bool:
