@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import httpx
 import numpy as np
 from PIL import Image
 from warm_commands import WarmCommand
@@ -150,6 +151,24 @@ def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not come about in time"
         time.sleep(0.02)
+
+
+class _Patient(httpx.HTTPTransport):
+    """Asks again where Prefect's server is too busy with its database to answer, as Prefect's own client does."""
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        deadline = time.monotonic() + 60
+        while True:
+            answer = super().handle_request(request)
+            if answer.status_code != 503 or time.monotonic() > deadline:
+                return answer
+            answer.close()
+            time.sleep(0.2)
+
+
+def prefect_client(api: str) -> httpx.Client:
+    """For what a server has; its addresses begin with ``api``."""
+    return httpx.Client(base_url=api, transport=_Patient(), trust_env=False, timeout=30)
 
 
 def write_clip(path: Path, *, seconds: float, sound: bool, side: int = 720, rate: int = 24) -> None:

@@ -14,7 +14,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from campaign_support import Finished, Workplace, rows_of
+from campaign_support import Finished, Workplace, prefect_client, rows_of
 from markdown_support import shown_text, tokens
 from PIL import Image
 from record_samples import Assets, every_outcome, hostile, large
@@ -61,7 +61,7 @@ def shown(prefect_api: str, tmp_path_factory: pytest.TempPathFactory) -> Shown:
     assert finished.status == 1, finished
     out = place.out(finished.document["run"])
     flow_run_id = json.loads((out / "manifest.json").read_text("utf-8"))["flow_run_id"]
-    with httpx.Client(base_url=prefect_api, trust_env=False, timeout=30) as http:
+    with prefect_client(prefect_api) as http:
         flow_run = http.get(f"/flow_runs/{flow_run_id}").raise_for_status().json()
         of_run = {"flow_runs": {"id": {"any_": [flow_run_id]}}}
         task_runs = http.post("/task_runs/filter", json=of_run).raise_for_status().json()

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
-from campaign_support import Workplace, wait_until
+from campaign_support import Workplace, prefect_client, wait_until
 from simulator_support import KEY, simulator_thread
 
 from flows.prefect_server import prefect_service
@@ -41,8 +41,8 @@ class Record:
         return [state["name"] for state in states]
 
     def _ask(self, method: str, path: str, **arguments: Any) -> Any:
-        with httpx.Client(trust_env=False, timeout=30) as http:
-            return http.request(method, self._api + path, **arguments).raise_for_status().json()
+        with prefect_client(self._api) as http:
+            return http.request(method, path, **arguments).raise_for_status().json()
 
 
 def two_briefs(workplace: Workplace) -> str:

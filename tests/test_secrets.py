@@ -5,10 +5,9 @@ import json
 import zipfile
 from pathlib import Path
 
-import httpx
 import pandas as pd
 import pytest
-from campaign_support import Workplace
+from campaign_support import Workplace, prefect_client
 from simulator_support import simulator_thread
 
 CANARY = "canary-key-5f1c9e"
@@ -44,7 +43,7 @@ def told_to_prefect(api: str) -> str:
     """All that the server has of runs, their logs, artifacts and blocks."""
     kinds = ("flow_runs", "task_runs", "logs", "artifacts", "block_documents", "task_run_states", "variables")
     texts = []
-    with httpx.Client(base_url=api, trust_env=False, timeout=30) as http:
+    with prefect_client(api) as http:
         for kind in kinds:
             for page in range(20):
                 answer = http.post(f"/{kind}/filter", json={"offset": page * 200, "limit": 200})
