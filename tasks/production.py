@@ -109,10 +109,13 @@ class Production:
             made.problem = self._keeps_from_going_on(made, stage)
             if made.problem is not None:
                 made.statuses.add(made.problem.status)
-        new = stage.work is not None and stage.outcome in {Outcome.GENERATED, Outcome.RESUMED}
-        self._bench.progress.stage_ended(
-            *place, stage.outcome, stage.work.estimated if stage.work and new else 0
-        )
+        self._bench.progress.stage_ended(*place, stage.outcome, self._spent_on(stage))
+
+    def _spent_on(self, stage: MadeStage) -> int:
+        result = stage.result
+        if result is None or result.prediction_id is None or result.outcome is Outcome.CACHED:
+            return 0
+        return self._bench.settlement.spent_on(result.prediction_id)
 
     async def _collect_again(self, made: MadeBrief) -> None:
         """The results of earlier stages whose bytes are damaged or gone: they are paid for already."""

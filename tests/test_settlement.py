@@ -80,6 +80,33 @@ async def test_a_bill_that_shows_nothing_yet_is_corrected_at_the_end(counter: Co
     assert counter.spent[-1] == 35_000 + PRICE + PRICE
 
 
+async def test_what_another_run_had_paid_for_is_not_spent_again_nor_forgotten(counter: Counter) -> None:
+    attempt = counter.submitted("a")
+    earlier = Worker.of(counter.books.ledger).run_id
+    assert earlier != counter.worker.run_id
+    counter.books.ledger.settle(attempt.id, charged=20_000, refunded=1_000, run_id=earlier)
+    again = counter.books.ledger.attempt(attempt.id)
+    # The bill cannot be read: what it said before still holds, not the price.
+    assert await counter.settlement.cost_of(again) == Settled(20_000, 1_000)
+    assert counter.settlement.spent_on(str(again.prediction_id)) == 0
+    assert counter.spent == []
+    counter.account.bill = [deducted(again, 20_000), refunded(again, 20_000)]
+    await counter.settlement.finish()
+    assert counter.charged(attempt) == (20_000, 20_000)
+    assert counter.spent == []
+
+
+async def test_what_a_dead_run_left_is_spent_by_its_heir(counter: Counter) -> None:
+    attempt = counter.submitted("a")
+    counter.books.ledger.settle(attempt.id, charged=PRICE, run_id=counter.worker.run_id)
+    counter.settlement.look_again_at([counter.books.ledger.attempt(attempt.id)])
+    assert counter.spent == [PRICE]
+    counter.account.bill = [deducted(attempt, 20_000)]
+    await counter.settlement.finish()
+    assert counter.spent == [PRICE, 20_000]
+    assert counter.settlement.spent_on(str(attempt.prediction_id)) == 20_000
+
+
 async def test_a_record_that_cannot_be_read_leaves_the_price_and_says_so(counter: Counter) -> None:
     attempt = counter.submitted("a")
     counter.account.bills = [Unavailable("The service did not answer properly.")] * 2

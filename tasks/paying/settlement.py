@@ -50,17 +50,22 @@ class Settlement:
         # Shielded: whoever gives up waiting must not take the answer from others who ask the same.
         settled = await asyncio.shield(answer)
         if settled is None:
-            settled = Settled(charged=attempt.estimated)
+            settled = _best_guess(attempt)
             self._guessed[prediction_id] = attempt, settled
-        self._book(prediction_id, settled)
+        self._book(attempt, settled)
         return settled
 
     def look_again_at(self, attempts: Sequence[AttemptRow]) -> None:
         """What a run that died had booked: nobody knows whether from the bill or at its price."""
         for attempt in attempts:
             if attempt.prediction_id is not None and attempt.charged is not None:
-                booked = Settled(charged=attempt.charged, refunded=attempt.refunded)
+                booked = _best_guess(attempt)
+                self._book(attempt, booked)
                 self._guessed[attempt.prediction_id] = attempt, booked
+
+    def spent_on(self, prediction_id: str) -> int:
+        """What this run has spent on one prediction so far, in millionths, refunds taken off."""
+        return self._booked.get(prediction_id, 0)
 
     async def finish(self) -> None:
         """Looks once more for what was booked at its price, and corrects the amount where it was another."""
@@ -77,7 +82,7 @@ class Settlement:
                     refunded=settled.refunded,
                     run_id=self._run_id,
                 )
-                self._book(prediction_id, settled)
+                self._book(attempt, settled)
         self._guessed.clear()
 
     async def _ask_soon(self) -> None:
@@ -103,11 +108,21 @@ class Settlement:
             self.unavailable = str(error)
             return []
 
-    def _book(self, prediction_id: str, settled: Settled) -> None:
+    def _book(self, attempt: AttemptRow, settled: Settled) -> None:
+        # The first run to settle an attempt is the run it is charged in: what others had paid for is not spent here.
+        if attempt.prediction_id is None or attempt.settled_run_id not in {None, self._run_id}:
+            return
         cost = settled.charged - settled.refunded
-        self._total += cost - self._booked.get(prediction_id, 0)
-        self._booked[prediction_id] = cost
+        self._total += cost - self._booked.get(attempt.prediction_id, 0)
+        self._booked[attempt.prediction_id] = cost
         self._show_spent(self._total)
+
+
+def _best_guess(attempt: AttemptRow) -> Settled:
+    """What was booked before, else the price."""
+    if attempt.charged is None:
+        return Settled(charged=attempt.estimated)
+    return Settled(charged=attempt.charged, refunded=attempt.refunded)
 
 
 def settled_by(prediction_id: str, entries: Sequence[BillingEntry]) -> Settled | None:
