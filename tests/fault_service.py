@@ -19,8 +19,6 @@ from simulator.server import SimulatorServer, opened
 from simulator.worker import Made, Order
 
 _START_SECONDS = 60
-# FastAPI mutes warnings while it makes one, which Python does for all threads at once.
-_MAKING_AN_APPLICATION = threading.Lock()
 _MEDIA_KEYS = {"image", "images", "video"}
 
 
@@ -94,8 +92,7 @@ class FaultyService:
                 level=self._level,
             )
         )
-        with _MAKING_AN_APPLICATION:
-            server = SimulatorServer(settings, listener, on_ready=ready.put, renderer=SigningRenderer())
+        server = SimulatorServer(settings, listener, on_ready=ready.put, renderer=SigningRenderer())
         thread = threading.Thread(target=server.run_until_stopped, daemon=True)
         thread.start()
         self._running.callback(thread.join, _START_SECONDS)
