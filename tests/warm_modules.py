@@ -75,12 +75,13 @@ WITH_PREFECT = tuple(
     for name in sys.modules
     if name not in _without_prefect and name.partition(".")[0] in {*PRODUCT, "prefect"}
 )
-from tasks import page  # noqa: E402 - it stands behind what needs Prefect
+from tasks import index_page, page  # noqa: E402 - they stand behind what needs Prefect
 from tasks.run_files import recording  # noqa: E402 - it stands behind what needs Prefect
 
 importlib.metadata.version = cache(importlib.metadata.version)
 recording.versions()
-for template in (templates := page._environment(None)).list_templates():
-    templates.get_template(template)
+for environment in (page._environment(None), index_page._environment()):
+    for template in environment.list_templates(["j2"]):
+        environment.get_template(template)
 # Nothing of this is garbage: the forked processes need not look through it, nor copy it by looking.
 gc.freeze()

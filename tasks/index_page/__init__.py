@@ -186,6 +186,7 @@ def _percent(share: float | None) -> str:
     return "" if share is None else f"{100 * share:.0f} %"
 
 
+@cache  # it keeps the template, whose compilation takes longer than a small page
 def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(_HERE),
