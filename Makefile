@@ -21,9 +21,10 @@ $(VENV)/installed-dev: $(VENV)/installed requirements-dev.txt
 run: install
 	$(BIN)/campaign run data/campaign.csv
 
-# Much of a test is waiting, for the disk above all: two cores are busy with four workers.
+# Two cores are busy with four workers. Hundreds of processes load the same modules: compiled once, wherever that is
+# switched off for the rest of the machine.
 test: $(VENV)/installed-dev system
-	$(BIN)/pytest -n 4 --dist worksteal
+	PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n 4 --dist worksteal
 
 # A thousand seeded schedules of faults, and the text-book pipeline beside them: COUNT=100 for fewer, SEED=7 for one.
 faults: $(VENV)/installed-dev
