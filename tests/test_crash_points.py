@@ -207,7 +207,6 @@ THROUGH_PREFECT = [
 ]
 
 
-@pytest.mark.long
 @pytest.mark.parametrize(("name", "nth"), THROUGH_PREFECT)
 def test_the_command_killed_at_a_step_is_finished_by_the_next(
     tmp_path: Path, prefect_api: str, undisturbed: Callable[[str], Result], name: str, nth: int

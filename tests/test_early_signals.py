@@ -54,7 +54,6 @@ def test_while_prefect_s_server_is_started(tmp_path: Path) -> None:
     assert (finished.status, finished.document["charged_usd"]) == (0, "0.028")
 
 
-@pytest.mark.long
 @BOTH
 def test_while_the_run_is_set_up(tmp_path: Path, workplace: Workplace, number: int) -> None:
     faults = {"rules": [{"on": "balance", "do": "delay", "seconds": 8, "times": 1}]}
@@ -68,7 +67,6 @@ def test_while_the_run_is_set_up(tmp_path: Path, workplace: Workplace, number: i
         assert workplace.run("run", "spring.csv").status == 0
 
 
-@pytest.mark.long
 @BOTH
 def test_a_second_time_while_an_answer_is_waited_for(
     tmp_path: Path, workplace: Workplace, number: int

@@ -24,7 +24,6 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Res
     return results
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("first", range(0, SCHEDULES, _IN_A_TEST))
 def test_whatever_happens_everything_is_paid_once(
     tmp_path: Path, undisturbed: Callable[[str], Result], first: int
@@ -36,7 +35,6 @@ def test_whatever_happens_everything_is_paid_once(
     assert not errors, "\n\n".join(errors)
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("seed", THROUGH_PREFECT)
 def test_the_real_command_pays_once_as_well(
     tmp_path: Path, prefect_api: str, undisturbed: Callable[[str], Result], seed: int

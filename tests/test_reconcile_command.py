@@ -33,7 +33,6 @@ def listed_charge(workplace: Workplace) -> str:
     return str(json.loads(workplace.run("runs", "--json").stdout)[0]["charged_usd"])
 
 
-@pytest.mark.long
 # The fate of the cold brief's request: its reply is lost as well, or it never arrives.
 @pytest.mark.parametrize("cold", ["lose_reply", "reset"])
 def test_a_person_decides_about_lost_replies_beside_others_work_and_nothing_is_billed_twice(
@@ -135,7 +134,6 @@ def test_two_runs_on_the_embedded_simulator_are_reconciled_and_compared(workplac
     assert compared.document["totals"]["charged_usd"] == {"a": "0.028", "b": "0.028", "delta": "0"}
 
 
-@pytest.mark.long
 def test_a_refund_that_came_later_is_in_the_run_s_tables_and_on_its_page(
     tmp_path: Path, workplace: Workplace
 ) -> None:

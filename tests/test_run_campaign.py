@@ -33,7 +33,6 @@ def service(tmp_path: Path, workplace: Workplace) -> Iterator[Simulator]:
         yield simulator
 
 
-@pytest.mark.long
 def test_real_media_go_through_all_three_stages(workplace: Workplace) -> None:
     names = {"image": "coffee.png", "second": "astronaut.png", "clip": "bigbuckbunny.mp4"}
     if MEDIA.is_dir():

@@ -133,7 +133,6 @@ def _moment(text: str | None) -> datetime | None:
     return None if text is None else datetime.fromisoformat(text)
 
 
-@pytest.mark.long
 def test_an_early_failure_does_not_last_as_long_as_the_run(tmp_path: Path, workplace: Workplace) -> None:
     rule = {
         "on": "submit",
