@@ -208,9 +208,9 @@ def simulator_thread(
             thread.join(_START_SECONDS)
 
 
-def others_work(service: Simulator) -> str:
-    """A prediction that somebody else makes with the same account; its prompt is "somebody else's"."""
-    inputs = {"image": service.upload(picture()), "prompt": "somebody else's"}
+def others_work(service: Simulator, prompt: str = "somebody else's") -> str:
+    """A prediction that somebody else makes with the same account."""
+    inputs = {"image": service.upload(picture()), "prompt": prompt}
     return str(service.submit("kwaivgi/kling-image-v3/edit", inputs)["id"])
 
 
