@@ -167,7 +167,7 @@ def _latency_summary_rows(record: RunRecord) -> Iterable[tuple[Cell, ...]]:
             if seen.empty:
                 yield (name, measure, 0, *(None,) * (len(LATENCY_SUMMARY_COLUMNS) - 3))
                 continue
-            quantiles = (float(seen.quantile(share)) for share in _QUANTILES.values())
+            quantiles = seen.quantile(list(_QUANTILES.values())).tolist()
             yield (name, measure, len(seen), float(seen.mean()), *quantiles, float(seen.max()))
 
 
