@@ -1,6 +1,5 @@
 """What tests share: one Prefect server for all of them, whichever worker process they run in."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -35,20 +34,3 @@ def prefect_api(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Ite
 def workplace(tmp_path: Path, prefect_api: str) -> Workplace:
     """An empty folder to run campaigns in, with the shared Prefect server behind them."""
     return Workplace(tmp_path / "work", prefect_api)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Each worker process begins with its share of the long tests: one that begins last keeps all others waiting."""
-    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-    if workers == 1:
-        return
-    long = [item for item in items if item.get_closest_marker("long")]
-    short = [item for item in items if not item.get_closest_marker("long")]
-    ordered: list[pytest.Item] = []
-    for worker in range(workers):
-        share = long[worker::workers]
-        # As many as pytest-xdist gives to one worker before any of them has run out of tests.
-        rest = (len(items) - len(ordered)) // (workers - worker) - len(share)
-        ordered += share + short[:rest]
-        short = short[rest:]
-    items[:] = ordered

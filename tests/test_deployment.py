@@ -95,7 +95,6 @@ def server(tmp_path: Path) -> Iterator[Server]:
         yield server
 
 
-@pytest.mark.long
 def test_a_worker_runs_the_deployment_when_it_is_due(server: Server, tmp_path: Path) -> None:
     place = Workplace(tmp_path / "campaigns")
     campaign = place.campaign([{"brief": "a", "edit_prompt": "warm", "edit_image": place.picture()}])

@@ -42,7 +42,6 @@ def until_said(command: "subprocess.Popen[str]", words: str) -> None:
         line = command.stderr.readline()
 
 
-@pytest.mark.long
 def test_while_prefect_s_server_is_started(tmp_path: Path) -> None:
     workplace = Workplace(tmp_path / "first time")
     command = workplace.start_cold("run", one_brief(workplace))

@@ -39,7 +39,6 @@ def service() -> Iterator[PlainService]:
 
 
 # A failing example is short already, and each try of a shorter one would take seconds.
-@pytest.mark.long
 @settings(max_examples=6, phases=(Phase.explicit, Phase.generate))
 @given(st.lists(st.lists(EDITS, min_size=1, max_size=3), min_size=2, max_size=3))
 @example([[("lost asset", 0, place) for place in (0, 2, 3)], [("prompt", 2, 1), ("lost asset", 0, 1)]])

@@ -3,7 +3,6 @@
 from collections import Counter
 from pathlib import Path
 
-import pytest
 from campaign_support import Workplace, charged_millionths
 
 DEADLINE_SECONDS = 240
@@ -14,7 +13,6 @@ def assets_of(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(assets)): path.read_bytes() for path in assets.glob("*/*")}
 
 
-@pytest.mark.long
 def test_two_first_commands_at_once_make_the_same_and_pay_for_it_once(tmp_path: Path) -> None:
     # No server of Prefect's, no simulator, no ledger: both commands begin with starting them.
     workplace = Workplace(tmp_path / "machine")

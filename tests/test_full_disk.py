@@ -118,7 +118,6 @@ def test_a_ledger_of_a_newer_version(scene: QuietScene, tmp_path: Path) -> None:
     assert scene.billed == before
 
 
-@pytest.mark.long
 def test_a_ledger_that_another_process_locks(scene: QuietScene, tmp_path: Path) -> None:
     path = tmp_path / "ledger.sqlite"
     Ledger.open(f"sqlite:///{path}").close()

@@ -5,12 +5,10 @@ import signal
 from pathlib import Path
 
 import psutil
-import pytest
 from campaign_support import DEADLINE_SECONDS, Workplace, charged_millionths, wait_until
 from simulator_support import KEY, simulator_thread
 
 
-@pytest.mark.long
 def test_the_run_goes_on_without_it(tmp_path: Path) -> None:
     workplace = Workplace(tmp_path / "work")
     image = workplace.picture()

@@ -119,7 +119,6 @@ def test_an_interrupted_run_is_cancelled_in_the_record(
     assert all(run["state_type"] in {"FAILED", "CANCELLED"} for run in record.task_runs(flow_run["id"]))
 
 
-@pytest.mark.long
 def test_without_a_server_the_record_is_whole_all_the_same(tmp_path: Path) -> None:
     """A server started later on the same PREFECT_HOME shows every task run in its final state; two first commands."""
     places = [Workplace(tmp_path / name) for name in ("one", "two")]

@@ -56,7 +56,6 @@ def told_to_prefect(api: str) -> str:
     return "\n".join(texts)
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("level", ["usual", "debug"])
 def test_no_file_no_message_and_no_record_shows_the_key(
     workplace: Workplace, tmp_path: Path, prefect_api: str, level: str
