@@ -22,7 +22,7 @@ import sqlalchemy as sa
 from fault_service import _signed_clip, _signed_picture
 from simulator_support import clip, picture
 
-from blocks.ledger import Ledger
+from blocks.ledger import KEPT_BY_SERVICE, Ledger
 from blocks.ledger.tables import attempts
 from blocks.settings import Settings, load_settings
 from blocks.wavespeed import BillingEntry, ClockSkew, Prediction, Quote, Upload
@@ -35,7 +35,6 @@ from tasks.briefs.reading import COLUMNS
 from tasks.paying import generation
 from tasks.paying.workbench import Workbench, use
 from tasks.planning.plan import Plan
-from tasks.planning.planner import KEPT_BY_SERVICE
 from tasks.production import MadeBrief, Production
 from tasks.watching.progress import SilentProgress
 from tasks.work import StageResult, StageWork

@@ -316,3 +316,15 @@ def test_what_was_committed_outlives_the_process(ledger_url: str) -> None:
         (attempt,) = ledger.attempts()
         assert attempt.state is INTENT
         assert attempt.body == {"prompt": "p"}
+
+
+def test_outputs_are_kept_for_seven_days_from_the_service_s_own_moment(ledger: Ledger) -> None:
+    worker, created = Worker.of(ledger), datetime(2026, 11, 21, 3, 15, tzinfo=UTC)
+    intended = worker.bring(work_named("a"), INTENT)
+    assert intended.kept_until is None
+    sent = worker.ledger.submitted(intended.id, "e" * 32)
+    assert sent.submitted_at is not None
+    assert sent.kept_until == sent.submitted_at + timedelta(days=7)
+    shown = worker.bring(work_named("b"), INTENT)
+    shown = worker.ledger.submitted(shown.id, "f" * 32, service_created_at=created)
+    assert shown.kept_until == created + timedelta(days=7)

@@ -25,10 +25,8 @@ from blocks.ledger import AttemptState, Ledger
 from blocks.settings import Settings
 from tasks import production
 from tasks.endings import ExitStatus
-from tasks.paying import collecting
 from tasks.paying.generation import generate
 from tasks.paying.workbench import Workbench
-from tasks.planning import planner
 from tasks.planning.plan import Plan
 from tasks.planning.plan_duration import Limits, expected_duration
 from tasks.planning.plan_reasons import Cause
@@ -224,7 +222,3 @@ async def test_a_lost_picture_takes_no_time_to_be_made(desk: Desk) -> None:
     )
     desk.lose(0)
     assert expected_duration(await desk.plan(), lambda _: [], Limits(1, 9, 9)).p90 < new.p50 / 10
-
-
-def test_plan_and_run_agree_how_long_the_service_keeps_outputs() -> None:
-    assert planner.KEPT_BY_SERVICE == collecting.KEPT_BY_SERVICE

@@ -5,6 +5,7 @@ from blocks.ledger.learnt import StepSeconds
 from blocks.ledger.ledger import AsyncLedger, Ledger
 from blocks.ledger.owners import HEARTBEAT_SECONDS, LEASE_SECONDS
 from blocks.ledger.records import (
+    KEPT_BY_SERVICE,
     Adopt,
     AlreadyStored,
     AnotherUnderWay,
@@ -36,6 +37,7 @@ from blocks.ledger.runs import new_run_id
 
 __all__ = [
     "HEARTBEAT_SECONDS",
+    "KEPT_BY_SERVICE",
     "LEASE_SECONDS",
     "Adopt",
     "AlreadyStored",

@@ -4,13 +4,16 @@ Money is whole millionths of a dollar, moments are aware and UTC, durations are 
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
 from blocks.errors import BudgetRefused, CampaignError
 from blocks.money import dollars_text
+
+# How long the service keeps a prediction's outputs, from the day on which it was made.
+KEPT_BY_SERVICE = timedelta(days=7)
 
 
 class AttemptState(StrEnum):
@@ -187,6 +190,12 @@ class AttemptRow:
     # Only where attempts without an id are listed: its owner is alive and may be in the POST at this moment.
     # Such an attempt counts among the possible makers of a prediction, but nothing may be decided about it.
     posting: bool = False
+
+    @property
+    def kept_until(self) -> datetime | None:
+        """The moment up to which the service keeps its outputs; None where it is not known to have been sent."""
+        made = self.service_created_at or self.submitted_at
+        return None if made is None else made + KEPT_BY_SERVICE
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,6 @@ ENDINGS = {
     "video/quicktime": "mov",
 }
 DOWNLOAD_SECONDS = 600.0
-KEPT_BY_SERVICE = timedelta(days=7)
 TRIES = 4
 TRY_AGAIN_SECONDS = 0.5
 # How often the account has to say that it does not know what it has made, a little later each time. What is held
@@ -209,8 +208,7 @@ def _what_is_odd(attempt: AttemptRow, error: NotFound) -> str:
 
 
 def _what_to_do(attempt: AttemptRow) -> str:
-    since = attempt.service_created_at or attempt.submitted_at
-    until = f", until {since + KEPT_BY_SERVICE:%Y-%m-%d %H:%M} UTC" if since is not None else ""
+    until = "" if attempt.kept_until is None else f", until {attempt.kept_until:%Y-%m-%d %H:%M} UTC"
     return (
         "Nothing is sent for it. Check that WAVESPEED_API_KEY is the key of the account that made it, then run the "
         "same command again, or `campaign reconcile`: both ask for it again, and what is there is collected free of "
@@ -219,8 +217,7 @@ def _what_to_do(attempt: AttemptRow) -> str:
 
 
 def _has_expired(attempt: AttemptRow) -> bool:
-    since = attempt.service_created_at or attempt.submitted_at
-    return since is not None and datetime.now(UTC) - since > KEPT_BY_SERVICE
+    return attempt.kept_until is not None and datetime.now(UTC) > attempt.kept_until
 
 
 async def collect(

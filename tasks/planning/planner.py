@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from blocks.assets import AssetStore
 from blocks.ledger import AttemptRow, Ledger, PaidResult, StoredAsset, StoredGeneration
@@ -17,9 +17,6 @@ from tasks.planning.plan import Action, Plan, PlannedStage
 from tasks.planning.plan_notes import notes_of, paid_before_note
 from tasks.planning.plan_reasons import Asked, Cause, Why, why_generated
 from tasks.work import WorkInput
-
-# From the day on which a prediction was made.
-KEPT_BY_SERVICE = timedelta(days=7)
 
 
 @dataclass
@@ -148,10 +145,8 @@ class Planner:
         gone = {key: one for key, one in stored.items() if key not in kept}
         paid = ledger.find_paid_results([*gone, *begun])
         lost = {key: self._lost(one) for key, one in paid.items()}
-        for (
-            key,
-            one,
-        ) in gone.items():  # stored, though no attempt at it is on record: nothing to collect it by
+        # Stored, though no attempt at it is on record: nothing to collect it by.
+        for key, one in gone.items():
             lost.setdefault(key, _Lost(one.assets, one.stored_by_run, None, collectable=False))
         return _Known(kept, lost, ledger.find_held(keys), begun, ledger.find_forgotten(keys))
 
@@ -160,8 +155,7 @@ class Planner:
 
     def _lost(self, paid: PaidResult) -> _Lost:
         attempt = paid.attempt
-        made = attempt.service_created_at or attempt.submitted_at
-        until = None if made is None or attempt.prediction_id is None else made + KEPT_BY_SERVICE
+        until = None if attempt.prediction_id is None else attempt.kept_until
         return _Lost(paid.assets, attempt.run_id, until, collectable=until is not None and self._now < until)
 
     def _carried(self, brief: Brief, stage: Stage) -> tuple[WorkInput, ...]:
