@@ -1,19 +1,21 @@
 """The page over all runs: its figures, what it keeps apart, and how it does in a browser; and the list of runs."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from browser_support import chromium, console, loaded, run_script, show, violations
+from browser_support import console, loaded, run_script, show, violations
 from record_samples import HOSTILE_TEXTS
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 
 from tasks.accounting.run_figures import RunFigures, RunSummary
 from tasks.index_page import MARK, MOST_RUNS, NAME, index_html, write_index_page
+
+pytest_plugins = ("browser_fixtures",)
 
 NEWEST = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
 
@@ -123,12 +125,6 @@ def test_only_the_newest_are_shown(tmp_path: Path) -> None:
 
 
 # In a browser.
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
-    with chromium(tmp_path_factory.mktemp("profile")) as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

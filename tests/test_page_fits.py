@@ -1,11 +1,10 @@
 """Nothing on the page of a run runs out of its place: at 320 pixels, on paper, and in the graph."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from browser_support import chromium, console, figures, run_script, show
+from browser_support import console, figures, run_script, show
 from record_samples import Assets, brief, image_input, record, stage, with_true_parents
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
@@ -15,6 +14,8 @@ from tasks.page import PageContext
 from tasks.page.thumbnails import Thumbnails
 from tasks.record import Outcome
 from tasks.run_files.run_folder import write_run_folder
+
+pytest_plugins = ("browser_fixtures",)
 
 LONG = "a" * 64
 # What reaches beyond the window and stands in nothing that scrolls.
@@ -35,12 +36,6 @@ BROKEN = """[...document.querySelectorAll('#cost thead th, #cost td, #latency th
   return new Set([...text.getClientRects()].map(box => Math.round(box.top))).size > 1;
 }).map(one => one.textContent)
 """
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
-    with chromium(tmp_path_factory.mktemp("profile")) as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

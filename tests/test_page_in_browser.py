@@ -1,13 +1,12 @@
 """The page opened from disk in a real browser, under its own policy: a real run's, and one where much went wrong."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
-from browser_support import chromium, console, figures, loaded, run_script, show, until, violations
+from browser_support import console, figures, loaded, run_script, show, until, violations
 from campaign_support import Workplace, charged_millionths, rows_of, wait_until
 from page_reader import number
 from record_samples import Assets, brief, every_outcome, large, record, stage
@@ -21,6 +20,8 @@ from tasks.page.thumbnails import Thumbnails
 from tasks.record import Outcome, RunRecord
 from tasks.run_files.run_folder import write_run_folder
 
+pytest_plugins = ("browser_fixtures",)
+
 SHOWN = "[...document.querySelectorAll('.brief')].filter(card => !card.hidden).map(card => card.id.slice(6))"
 
 
@@ -28,12 +29,6 @@ SHOWN = "[...document.querySelectorAll('.brief')].filter(card => !card.hidden).m
 class RealRun:
     out: Path
     billed: int  # by the simulator's books, in millionths of a dollar
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
-    with chromium(tmp_path_factory.mktemp("profile")) as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,9 @@
 """Where links lead on the page of a run, in a browser as people have it: right below the bar, at once."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browser_support import chromium, console, run_script, show, until
+from browser_support import console, run_script, show, until
 from campaign_support import wait_until
 from record_samples import Assets, brief, large, record, stage
 from selenium.webdriver import Chrome
@@ -15,6 +14,8 @@ from tasks.page import PageContext
 from tasks.page.thumbnails import Thumbnails
 from tasks.record import Outcome
 from tasks.run_files.run_folder import write_run_folder
+
+pytest_plugins = ("browser_fixtures",)
 
 # From the bar's lower edge down to the target.
 BELOW = (
@@ -32,12 +33,6 @@ const look = () => {
 look();
 """
 WIDTHS = [1280, 390, 320]
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
-    with chromium(tmp_path_factory.mktemp("profile")) as found:
-        yield found
 
 
 @pytest.fixture(scope="module")
