@@ -20,7 +20,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from PIL import Image
 
-from blocks.errors import NotDecodable
+from blocks.errors import NotDecodable, TooLargeToDecode
 from blocks.file_kind import kind_of_file
 
 MOST_CLIP_BYTES = 1_000_000_000
@@ -84,7 +84,9 @@ def decode_clip_fully(path: Path) -> ClipFacts:
                 if isinstance(frame, VideoFrame | AudioFrame) and frame.is_corrupt:
                     raise NotDecodable("a damaged clip: a frame of it cannot be decoded")
                 if frames > MOST_CLIP_FRAMES:
-                    raise NotDecodable(f"a clip of more than {MOST_CLIP_FRAMES:,} frames, too many to unpack")
+                    raise TooLargeToDecode(
+                        f"a clip of more than {MOST_CLIP_FRAMES:,} frames, too many to unpack"
+                    )
         _refuse_missing_frames(frames, video.frames)
         return _clip_facts(path, container, video, first)
 
@@ -112,7 +114,7 @@ def _opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     """A clip with a picture; everything a demuxer or decoder raises while it is open is NotDecodable."""
     size = path.stat().st_size
     if size > MOST_CLIP_BYTES:
-        raise NotDecodable(f"a clip of {size:,} bytes; {MOST_CLIP_BYTES:,} are the most that are read")
+        raise TooLargeToDecode(f"a clip of {size:,} bytes; {MOST_CLIP_BYTES:,} are the most that are read")
     with path.open("rb") as file:
         head = file.read(12)
     if head[4:8] not in _FIRST_BOXES:
@@ -136,7 +138,7 @@ def _first_line(error: Exception) -> str:
 
 def _refuse_large_frames(width: int, height: int) -> None:
     if width * height > MOST_CLIP_FRAME_PIXELS:
-        raise NotDecodable(f"a clip of {width}x{height}, too many pixels to unpack")
+        raise TooLargeToDecode(f"a clip of {width}x{height}, too many pixels to unpack")
 
 
 def _refuse_cut_packet(is_corrupt: bool) -> None:

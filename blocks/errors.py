@@ -9,7 +9,8 @@ CampaignError                      foreseeable: shown as one line, never as a tr
 ├── LedgerUnusable                 locked, damaged, read-only or from a newer version
 ├── StoreUnusable                  the asset store cannot keep what would be paid for
 ├── MediaError                     bytes that are not the picture or clip they should be
-│   ├── NotDecodable                   another type, truncated, HTML, a decompression bomb
+│   ├── NotDecodable                   another type, truncated, HTML
+│   │   └── TooLargeToDecode               more bytes, pixels or frames than are unpacked, as of a decompression bomb
 │   └── MediaOutOfLimits               decodable, but outside what the model takes
 ├── FetchRefused                   a URL we do not follow: not https, private address, too large, too slow
 ├── CollectingFailed               an output that is paid for could not be had now; a later run collects it
@@ -92,6 +93,10 @@ class MediaError(CampaignError):
 
 
 class NotDecodable(MediaError):
+    pass
+
+
+class TooLargeToDecode(NotDecodable):
     pass
 
 

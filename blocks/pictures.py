@@ -12,7 +12,7 @@ from pathlib import Path
 
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from blocks.errors import MediaError, NotDecodable
+from blocks.errors import MediaError, NotDecodable, TooLargeToDecode
 from blocks.file_kind import kind_of_file
 
 MOST_PICTURE_PIXELS = 150_000_000
@@ -71,7 +71,7 @@ def decode_picture_fully(path: Path, *, max_pixels: int = MOST_PICTURE_PIXELS) -
     with open_picture(path, max_pixels=max_pixels) as picture:
         facts = _picture_facts(path, picture)
         if facts.frames * facts.width * facts.height > _MOST_PIXELS_OF_ALL_FRAMES * max_pixels:
-            raise NotDecodable(f"a picture of {facts.frames} frames, too many pixels to unpack")
+            raise TooLargeToDecode(f"a picture of {facts.frames} frames, too many pixels to unpack")
         for frame in range(facts.frames):
             picture.seek(frame)
             picture.load()
@@ -86,7 +86,7 @@ def open_picture(path: Path, *, max_pixels: int = MOST_PICTURE_PIXELS) -> Iterat
     """
     size = path.stat().st_size
     if size > MOST_PICTURE_BYTES:
-        raise NotDecodable(f"a picture of {size:,} bytes; {MOST_PICTURE_BYTES:,} are the most")
+        raise TooLargeToDecode(f"a picture of {size:,} bytes; {MOST_PICTURE_BYTES:,} are the most")
     try:
         with Image.open(path, formats=_FORMATS) as picture:
             _refuse_large(picture, max_pixels)
@@ -96,7 +96,7 @@ def open_picture(path: Path, *, max_pixels: int = MOST_PICTURE_PIXELS) -> Iterat
     except UnidentifiedImageError as error:
         raise NotDecodable(f"not a picture of a known kind, but {kind_of_file(path)}") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise NotDecodable(f"a picture with too many pixels; {max_pixels:,} are the most") from error
+        raise TooLargeToDecode(f"a picture with too many pixels; {max_pixels:,} are the most") from error
     except Exception as error:  # decoders raise nearly anything over bytes made to confuse them
         why = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise NotDecodable(f"a damaged or incomplete picture ({why})") from error
@@ -105,7 +105,7 @@ def open_picture(path: Path, *, max_pixels: int = MOST_PICTURE_PIXELS) -> Iterat
 def _refuse_large(picture: Image.Image, max_pixels: int) -> None:
     width, height = picture.size
     if width * height > max_pixels:
-        raise NotDecodable(f"a picture of {width}x{height}; {max_pixels:,} pixels are the most")
+        raise TooLargeToDecode(f"a picture of {width}x{height}; {max_pixels:,} pixels are the most")
 
 
 def orientation_of(picture: Image.Image) -> int:
@@ -117,7 +117,7 @@ def orientation_of(picture: Image.Image) -> int:
 def _picture_facts(path: Path, picture: Image.Image) -> PictureFacts:
     frames = getattr(picture, "n_frames", 1)
     if frames > MOST_PICTURE_FRAMES:
-        raise NotDecodable(f"a picture of {frames:,} frames; {MOST_PICTURE_FRAMES:,} are the most")
+        raise TooLargeToDecode(f"a picture of {frames:,} frames; {MOST_PICTURE_FRAMES:,} are the most")
     width, height = picture.size
     orientation = orientation_of(picture)
     if orientation in _QUARTER_TURNS:

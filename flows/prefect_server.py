@@ -120,7 +120,7 @@ async def all_on_record(flow_run_id: UUID, final_states: Mapping[UUID, str]) -> 
 
 async def _everything_sent() -> None:
     from prefect.events.worker import EventsWorker  # noqa: PLC0415 - see above
-    from prefect.logging.handlers import APILogHandler  # noqa: PLC0415
+    from prefect.logging.handlers import APILogHandler  # noqa: PLC0415 - see above
 
     sent = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -140,8 +140,8 @@ async def _everything_sent() -> None:
 async def _until_shown(flow_run_id: UUID, missing: dict[UUID, str]) -> None:
     """Takes out of ``missing`` what the server shows, until nothing is left."""
     from prefect import get_client  # noqa: PLC0415 - see above
-    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId  # noqa: PLC0415
-    from prefect.client.schemas.sorting import TaskRunSort  # noqa: PLC0415
+    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId  # noqa: PLC0415 - see above
+    from prefect.client.schemas.sorting import TaskRunSort  # noqa: PLC0415 - see above
 
     page_size = 200
     async with get_client() as client:

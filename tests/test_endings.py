@@ -33,6 +33,7 @@ ENDINGS = [
     (errors.LedgerUnusable("locked"), None, FAILED),
     (errors.StoreUnusable("full"), None, FAILED),
     (errors.NotDecodable("html"), None, FAILED),
+    (errors.TooLargeToDecode("a bomb"), None, FAILED),
     (errors.FetchRefused("private"), None, FAILED),
     (errors.RequestRefused("bad"), None, FAILED),
     (errors.Moderated("flagged"), None, FAILED),

@@ -10,6 +10,7 @@ import pytest
 from media_samples import encoded, make_clip, scene
 from PIL import Image
 
+from blocks import pictures
 from blocks.errors import FetchRefused, InvalidInput, StoreUnusable, Unavailable
 from blocks.media import ClipFacts, decode_picture_fully
 from tasks.briefs import input_files
@@ -247,3 +248,16 @@ async def test_a_thousand_inputs_are_quick(tmp_path: Path) -> None:
 
 def test_inputs_are_a_mapping() -> None:
     assert dict(Inputs([])) == {}
+
+
+def test_what_is_too_large_is_to_be_made_smaller_and_anything_else_to_be_saved_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "shoe.png"
+    path.write_bytes(PICTURE[:-200])
+    (damaged,) = input_files.examine(path, "picture").faults
+    assert "make it smaller" not in damaged
+    path.write_bytes(PICTURE)
+    monkeypatch.setattr(pictures, "MOST_PICTURE_BYTES", 100)
+    (large,) = input_files.examine(path, "picture").faults
+    assert large == f"is a picture of {len(PICTURE):,} bytes; 100 are the most; make it smaller"

@@ -7,7 +7,7 @@ import pytest
 from media_samples import clip, encoded, make_clip, scene
 
 from blocks import clips
-from blocks.errors import NotDecodable
+from blocks.errors import NotDecodable, TooLargeToDecode
 from blocks.media import (
     ClipFacts,
     clip_limit_problems,
@@ -123,7 +123,7 @@ def test_what_would_take_too_much_to_unpack_is_refused(
     short: Path, monkeypatch: pytest.MonkeyPatch, limit: str
 ) -> None:
     monkeypatch.setattr(clips, limit, 20)
-    with pytest.raises(NotDecodable, match=r"too many|are the most"):
+    with pytest.raises(TooLargeToDecode, match=r"too many|are the most"):
         decode_clip_fully(short)
 
 

@@ -9,7 +9,7 @@ from media_samples import encoded, noise, photograph, scene
 from PIL import Image
 
 from blocks import pictures
-from blocks.errors import NotDecodable
+from blocks.errors import NotDecodable, TooLargeToDecode
 from blocks.media import decode_picture_fully, inspect_picture, picture_limit_problems
 
 
@@ -128,10 +128,10 @@ def test_the_limits_can_be_lowered_and_leave_room_for_the_largest_outputs(
 ) -> None:
     path = _file(tmp_path, encoded(Image.new("L", (6208, 2624)), "JPEG"))
     assert (inspect_picture(path).width, inspect_picture(path).height) == (6208, 2624)
-    with pytest.raises(NotDecodable, match="a picture of 6208x2624; 1,000,000 pixels are the most"):
+    with pytest.raises(TooLargeToDecode, match="a picture of 6208x2624; 1,000,000 pixels are the most"):
         decode_picture_fully(path, max_pixels=1_000_000)
     monkeypatch.setattr(pictures, "MOST_PICTURE_BYTES", 100)
-    with pytest.raises(NotDecodable, match="bytes; 100 are the most"):
+    with pytest.raises(TooLargeToDecode, match="bytes; 100 are the most"):
         inspect_picture(path)
 
 
@@ -139,10 +139,10 @@ def test_many_frames_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     frames = [scene().rotate(angle) for angle in (0, 90, 180)]
     path = _file(tmp_path, encoded(frames[0], "GIF", save_all=True, append_images=frames[1:]))
     monkeypatch.setattr(pictures, "_MOST_PIXELS_OF_ALL_FRAMES", 2)
-    with pytest.raises(NotDecodable, match="a picture of 3 frames, too many pixels"):
+    with pytest.raises(TooLargeToDecode, match="a picture of 3 frames, too many pixels"):
         decode_picture_fully(path, max_pixels=640 * 480)
     monkeypatch.setattr(pictures, "MOST_PICTURE_FRAMES", 2)
-    with pytest.raises(NotDecodable, match="a picture of 3 frames; 2 are the most"):
+    with pytest.raises(TooLargeToDecode, match="a picture of 3 frames; 2 are the most"):
         inspect_picture(path)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from blocks.errors import MediaError, StoreUnusable
+from blocks.errors import MediaError, StoreUnusable, TooLargeToDecode
 from blocks.media import (
     ClipFacts,
     PictureFacts,
@@ -119,8 +119,8 @@ def examine(path: Path, kind: Kind) -> Examined:
             faults = clip_limit_problems(facts)
         return Examined(_sha256_of(path), facts, tuple(f"has {fault}" for fault in faults))
     except MediaError as error:
-        too_large = "too many" in str(error) or "are the most" in str(error)
-        return Examined(faults=(f"is {error}; {'make it smaller' if too_large else _SAVE_AS[kind]}",))
+        advice = "make it smaller" if isinstance(error, TooLargeToDecode) else _SAVE_AS[kind]
+        return Examined(faults=(f"is {error}; {advice}",))
     except OSError as error:
         return Examined(faults=(f"cannot be read: {error.strerror or error}",))
 
