@@ -20,6 +20,11 @@ _NEVER = dict.fromkeys(
         "discounted_price",
         "error_code",
         "error",
+        "account",
+        "balance_before",
+        "skew_low",
+        "skew_high",
+        "reply",
         "held_reason",
         "submitted_at",
         "completed_at",
@@ -89,6 +94,7 @@ def lost(
         intent_at=NOON + seconds(at),
         request_timeout_s=timeout,
         polls=0,
+        resent=0,
         posting=posting,
     )
 

@@ -16,7 +16,7 @@ from blocks.ledger.alone import require_alone
 from blocks.ledger.budget import check_day, check_run
 from blocks.ledger.owners import NO_LEASE
 from blocks.ledger.part import Part, attempt_from, day_start, lease_lost, plain, update_attempt
-from blocks.ledger.records import AttemptRow, AttemptState, IllegalTransition, Settlement, StoredAsset
+from blocks.ledger.records import AttemptRow, AttemptState, IllegalTransition, Reply, Settlement, StoredAsset
 from blocks.ledger.tables import assets as assets_table
 from blocks.ledger.tables import attempts, generation_assets, generations, owners
 
@@ -86,8 +86,16 @@ class Attempts(Part):
         upload_s: float | None = None,
         day_cap: int | None = None,
         alone: bool = False,
+        account: str | None = None,
+        balance_before: int | None = None,
+        skew_low: float | None = None,
+        skew_high: float | None = None,
     ) -> AttemptRow:
         """Step ``reserved → intent``: right before the POST of ``body``, which is to follow at once.
+
+        ``account`` is a fingerprint of whose key it leaves with, ``balance_before`` that account's credit in
+        millionths, ``skew_low`` and ``skew_high`` bound the service's clock less the ledger's in seconds: by these a
+        lost reply is judged.
 
         The last door before the money: raises CapReached where the run, or the day, has come to be over its budget
         since (by what it resumed, or was charged), LeaseLost where the work is another's, and, if it is to be
@@ -121,6 +129,11 @@ class Attempts(Part):
                 "request_timeout_s": request_timeout_s,
                 "queue_s": queue_s,
                 "upload_s": upload_s,
+                "account": account,
+                "balance_before": balance_before,
+                "skew_low": skew_low,
+                "skew_high": skew_high,
+                "reply": None,
             }
             return update_attempt(connection, attempt_id, values)
 
@@ -163,9 +176,10 @@ class Attempts(Part):
         """Step back ``intent → reserved``: certainly nothing was created (429, no connection)."""
         return self._step(attempt_id, AttemptState.RESERVED, {}, by_sender=True)
 
-    def unknown(self, attempt_id: int, reason: str) -> AttemptRow:
+    def unknown(self, attempt_id: int, reason: str, *, reply: Reply = Reply.LOST) -> AttemptRow:
         """Step ``intent → unknown``: the POST may have been accepted, its id is not known."""
-        return self._step(attempt_id, AttemptState.UNKNOWN, {"error": plain(reason)}, by_sender=True)
+        values = {"error": plain(reason), "reply": reply}
+        return self._step(attempt_id, AttemptState.UNKNOWN, values, by_sender=True)
 
     def completed(
         self,

@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from blocks.ledger.database import Database
-from blocks.ledger.records import AttemptRow, AttemptState, LeaseLost
+from blocks.ledger.records import AttemptRow, AttemptState, LeaseLost, Reply
 from blocks.ledger.tables import attempts, generations
 
 # Databases limit how many values one statement may carry.
@@ -74,6 +74,7 @@ def lease_lost(key: str) -> LeaseLost:
 def attempt_from(row: sa.Row[Any]) -> AttemptRow:
     values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
     values["state"] = AttemptState(values["state"])
+    values["reply"] = None if values["reply"] is None else Reply(values["reply"])
     for name in ("input_sha256s", "outputs", "nsfw"):
         values[name] = tuple(values[name] or ())
     return AttemptRow(**values)

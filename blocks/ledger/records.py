@@ -30,6 +30,14 @@ class AttemptState(StrEnum):
     WITHDRAWN = "withdrawn"  # nothing was sent; the reservation is released
 
 
+class Reply(StrEnum):
+    """What came of an attempt's newest request, where that was not a prediction's id."""
+
+    LOST = "lost"  # nothing that says whether it was accepted
+    REFUSED = "refused"  # a clear refusal, which is believed after one look at the account's history
+    ACCEPTED = "accepted"  # taken on, but without an id that can be used: it is never sent again
+
+
 class IllegalTransition(RuntimeError):
     """A step that an attempt in its state cannot take: a mistake in the program."""
 
@@ -167,6 +175,12 @@ class AttemptRow:
     input_sha256s: tuple[str, ...]
     outputs: tuple[str, ...]
     nsfw: tuple[bool, ...]
+    account: str | None
+    balance_before: int | None
+    skew_low: float | None
+    skew_high: float | None
+    reply: Reply | None
+    resent: int
     reserved_at: datetime
     intent_at: datetime | None
     submitted_at: datetime | None
@@ -262,9 +276,13 @@ class Hold:
 
 @dataclass(frozen=True)
 class SendAgain:
-    """The attempt's POST was not accepted: no prediction of it showed for the quiet period."""
+    """The attempt's POST was not accepted: no prediction of it showed for the quiet period.
+
+    ``counts`` where nothing but silence says so, which is believed a few times only.
+    """
 
     attempt_id: int
+    counts: bool = True
 
 
 Decision = Adopt | Hold | SendAgain

@@ -111,7 +111,29 @@ class Recovery(Part):
             _, attempt = self._locked_attempt(connection, attempt_id)
             if attempt.state is not AttemptState.HELD or attempt.prediction_id is not None:
                 raise IllegalTransition(f"attempt {attempt_id} is {attempt.state}: it cannot be sent again")
-            return _apply(connection, attempt, SendAgain(attempt_id), self._database.now(connection))
+            sent = _apply(
+                connection, attempt, SendAgain(attempt_id, counts=False), self._database.now(connection)
+            )
+            # Somebody has looked: what was lost before counts no more.
+            connection.execute(
+                sa.update(attempts)
+                .where(attempts.c.generation_key == attempt.generation_key)
+                .values(resent=0)
+            )
+            return dataclasses.replace(sent, resent=0)
+
+    def resent(self, keys: Collection[str]) -> dict[str, int]:
+        """Count how often each piece of work was sent again after lost replies, since a person last looked."""
+        found: dict[str, int] = {}
+        with self._database.read() as connection:
+            for chunk in chunks(keys):
+                query = (
+                    sa.select(attempts.c.generation_key, sa.func.sum(attempts.c.resent))
+                    .where(attempts.c.generation_key.in_(chunk))
+                    .group_by(attempts.c.generation_key)
+                )
+                found |= {key: int(count) for key, count in connection.execute(query)}
+        return found
 
     def at_work(self, service: str) -> set[int]:
         """Pick the attempts that a living process is busy with: it made or resumed them, or claimed their work.
@@ -226,6 +248,6 @@ def _apply(
         case SendAgain():
             state = AttemptState.RESERVED
             # Whoever sent it before has no say any more: a late reply must not pass for the next one's.
-            values = {"intent_lease": None}
+            values = {"intent_lease": None, "resent": attempt.resent + decision.counts}
     check_step(attempt, state)
     return update_attempt(connection, attempt.id, step_values(state, now) | values)

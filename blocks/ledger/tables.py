@@ -28,7 +28,7 @@ from sqlalchemy import (
 )
 
 # The newest migration. Kept here as well so that opening a ledger that is up to date need not import Alembic.
-NEWEST_VERSION = "0001"
+NEWEST_VERSION = "0002"
 # Not Alembic's usual name: Prefect keeps an alembic_version of its own, perhaps in the same database.
 VERSION_TABLE = "ledger_version"
 
@@ -188,6 +188,15 @@ attempts = Table(
     Column("input_sha256s", JSON(none_as_null=True)),
     Column("outputs", JSON(none_as_null=True)),
     Column("nsfw", JSON(none_as_null=True)),
+    # What the newest request left with, by which a lost reply is judged.
+    Column("account", Text),  # whose key it was sent with: a fingerprint
+    Column("balance_before", BigInteger),
+    Column("skew_low", Float),  # the service's clock less the ledger's, at the intent
+    Column("skew_high", Float),
+    Column("reply", Text),  # None until something, or nothing, came of it
+    Column(
+        "resent", Integer, nullable=False, server_default=text("0")
+    ),  # after lost replies, without a person
     # When.
     Column("reserved_at", Moment, nullable=False, index=True),
     Column("intent_at", Moment),
