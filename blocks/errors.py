@@ -28,6 +28,7 @@ CampaignError                      foreseeable: shown as one line, never as a tr
     │   ├── InputNotFetched                1402: the service could not read an input; upload it again
     │   ├── ServerSideFailure              5000, 5003, 5004: the prediction failed for the service's own reasons
     │   ├── RequestLost                    the history shows that the request created nothing
+    │   ├── WitnessAwaited                 a reply was lost; others are to be sent before it can be decided about
     │   └── OutputsExpired                 the outputs are older than the service keeps them
     └── OutcomeUnknown                 a POST that may have been accepted: never sent again blindly
 ```
@@ -198,6 +199,10 @@ class ServerSideFailure(Transient):
 
 class RequestLost(Transient):
     """Sent, never answered, and certainly not accepted: the same attempt may be sent again."""
+
+
+class WitnessAwaited(Transient):
+    """A reply was lost, and the history is believed only where it shows later work: others go first."""
 
 
 class OutputsExpired(Transient):

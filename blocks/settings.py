@@ -61,6 +61,7 @@ class Settings(BaseSettings):
     request_seconds: _Seconds | None = Field(None, validation_alias="CAMPAIGN_REQUEST_SECONDS")
     quiet_seconds: _SecondsOrZero | None = Field(None, validation_alias="CAMPAIGN_QUIET_SECONDS")
     deadline_seconds: _Seconds = Field(3600, validation_alias="CAMPAIGN_DEADLINE_SECONDS")
+    charged_at: Literal["acceptance", "end"] | None = Field(None, validation_alias="CAMPAIGN_CHARGED_AT")
     patience_seconds: _SecondsOrZero = Field(900, validation_alias="CAMPAIGN_PATIENCE_SECONDS")
     simulator_clock: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
         0.02, validation_alias="CAMPAIGN_SIMULATOR_CLOCK"
@@ -164,6 +165,11 @@ class Settings(BaseSettings):
     def summaries(self) -> Path:
         """Of past runs, for the list of runs and the page over all of them."""
         return self.home / "summaries"
+
+    @property
+    def charges_at(self) -> Literal["acceptance", "end"] | None:
+        """When the account is charged for a prediction; None: that is learnt from its bill."""
+        return "acceptance" if self.charged_at is None and self.embedded else self.charged_at
 
     @property
     def poll(self) -> float:

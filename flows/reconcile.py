@@ -11,7 +11,8 @@ from blocks.settings import Settings
 from blocks.wavespeed import Prediction, WaveSpeedClient
 from flows.set_up import EMBEDDED_KEY, simulator_kind
 from flows.shared_service import enter_shared_service
-from tasks.paying.matching import HISTORY_LASTS, Rules
+from tasks.paying.matching import Rules
+from tasks.paying.silence import HISTORY_LASTS
 from tasks.reconciling.account_records import read_account
 from tasks.reconciling.judging import Judge
 from tasks.reconciling.list_prices import with_list_prices

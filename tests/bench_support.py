@@ -19,7 +19,15 @@ from blocks.ledger import AsyncLedger, AttemptRow, GenerationWork, Granted, Ledg
 from blocks.ledger import WorkInput as LedgerInput
 from blocks.limits import AccountLimits
 from blocks.settings import load_settings
-from blocks.wavespeed import BillingEntry, ClockSkew, Prediction, Quote, Upload
+from blocks.wavespeed import (
+    BillingEntry,
+    ClockSkew,
+    HistoryReading,
+    Prediction,
+    Quote,
+    UnreadableItem,
+    Upload,
+)
 from tasks.paying.echo import HistoryEcho
 from tasks.paying.settlement import Settlement
 from tasks.paying.workbench import Workbench
@@ -58,7 +66,10 @@ class ScriptedAccount:
     newests: list[_Answer] = field(default_factory=list)
     bills: list[_Answer] = field(default_factory=list)
     results: list[_Answer] = field(default_factory=list)
+    balances: list[_Answer] = field(default_factory=list)
     history: list[Prediction] = field(default_factory=list)
+    unreadable: list[UnreadableItem] = field(default_factory=list)
+    credit: int = 1_000_000_000
     bill: list[BillingEntry] = field(default_factory=list)
     clock: ClockSkew = field(default_factory=lambda: ClockSkew(low=-1, high=1, known=True))
     simulated: bool = False
@@ -105,15 +116,24 @@ class ScriptedAccount:
         found: list[Prediction] = answered(self.newests, otherwise=[])
         return found
 
-    async def history_since(self, created_after: datetime, model: str | None = None) -> list[Prediction]:
-        del model
-        self.asked_since.append(created_after)
+    async def read_history(self, since: datetime) -> HistoryReading:
+        self.asked_since.append(since)
         found: list[Prediction] = answered(self.histories, otherwise=list(self.history))
+        return HistoryReading(tuple(found), tuple(self.unreadable))
+
+    async def balance(self) -> int:
+        found: int = answered(self.balances, otherwise=self.credit)
         return found
 
     async def billings(
-        self, prediction_ids: Sequence[str] = (), *, expected: Mapping[str, int] | None = None
+        self,
+        prediction_ids: Sequence[str] = (),
+        start: datetime | None = None,
+        *,
+        expected: Mapping[str, int] | None = None,
     ) -> list[BillingEntry]:
+        if start is not None:
+            return [one for one in self.bill if one.created_at is None or one.created_at >= start]
         assert set(expected or {}) == set(prediction_ids)
         self.asked_bills.append(list(prediction_ids))
         found: list[BillingEntry] = answered(

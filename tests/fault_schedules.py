@@ -167,6 +167,7 @@ class Stage:
             "CAMPAIGN_QUIET_SECONDS": "0.3",
             "CAMPAIGN_DEADLINE_SECONDS": "4",
             "CAMPAIGN_PATIENCE_SECONDS": "3",
+            "CAMPAIGN_CHARGED_AT": "acceptance",
         }
         with self.log.open("a") as log:
             log.write(f"--- {run}\n")

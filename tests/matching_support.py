@@ -1,11 +1,14 @@
 """Attempts, predictions and the moments between them, for the tests of what is decided about lost replies."""
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from blocks.ledger import AttemptRow, AttemptState
 from blocks.wavespeed import Prediction
+from tasks.paying.silence import Evidence, Money, Watched
+from tasks.paying.spelling import Whole
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 MODEL = "kwaivgi/kling-image-v3/edit"
@@ -22,6 +25,7 @@ _NEVER = dict.fromkeys(
         "error",
         "account",
         "balance_before",
+        "balance_at",
         "skew_low",
         "skew_high",
         "reply",
@@ -97,6 +101,33 @@ def lost(
         resent=0,
         posting=posting,
     )
+
+
+def sent(name: str, *, at: float, model: str = MODEL, body: Mapping[str, Any] | None = None) -> AttemptRow:
+    """One of our own attempts whose prediction is known; it was sent ``at`` seconds after noon."""
+    return dataclasses.replace(
+        lost(10_000, at=at, body=body),
+        state=AttemptState.SUBMITTED,
+        model=model,
+        prediction_id=name,
+        submitted_at=NOON + seconds(at),
+    )
+
+
+def believed(attempts: Sequence[AttemptRow], **changes: Any) -> Evidence:
+    """A history that was watched for long and shows later work of ours as it was sent; all money is explained."""
+    later = max((attempt.intent_at for attempt in attempts if attempt.intent_at is not None), default=NOON)
+    at = (later - NOON).total_seconds() + 1000
+    own = seen("canary", at=at, echo=edit_body())
+    evidence = Evidence(
+        known=[sent("canary", at=at)],
+        shown={own.id: own},
+        spelling=Whole(known=True),
+        shows_inputs=True,
+        watched={attempt.id: Watched(2, 1e9) for attempt in attempts},
+        money={attempt.id: Money() for attempt in attempts},
+    )
+    return dataclasses.replace(evidence, **changes)
 
 
 def seen(

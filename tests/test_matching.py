@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from matching_support import CDN, NOON, OTHER_CDN, edit_body, lost, seconds, seen, upload
+from matching_support import CDN, NOON, OTHER_CDN, believed, edit_body, lost, seconds, seen, upload
 
-from blocks.ledger import Adopt, AttemptRow, Hold, SendAgain
+from blocks.ledger import Adopt, AttemptRow, Decision, Hold, SendAgain
 from blocks.wavespeed import ClockSkew, Prediction
 from tasks.paying.likeness import Likeness, likeness
 from tasks.paying.matching import CLOSE_SECONDS, FAR_SECONDS, Rules, decide
+from tasks.paying.silence import Wait
 
 TIMEOUT = 60.0
 RULES = Rules(quiet=30, deadline=3600, skew=ClockSkew(low=-1, high=1, known=True))
@@ -42,9 +43,17 @@ class Case:
         return self.name.replace(" ", "-")
 
 
+def decisions_of(
+    attempts: list[AttemptRow], history: list[Prediction], at: float = LATE, rules: Rules = RULES
+) -> list[Decision]:
+    """What is decided where the history's silence can be believed; who waits is left out."""
+    decided = decide(attempts, history, NOON + seconds(at), rules, believed(attempts))
+    return [one for one in decided if not isinstance(one, Wait)]
+
+
 def said(attempts: list[AttemptRow], history: list[Prediction], at: float, rules: Rules) -> dict[int, str]:
     named = {}
-    for decision in decide(attempts, history, NOON + seconds(at), rules):
+    for decision in decisions_of(attempts, history, at, rules):
         assert decision.attempt_id not in named
         match decision:
             case Adopt():
@@ -311,14 +320,14 @@ def test_a_case(case: Case) -> None:
 
 
 def test_what_a_held_attempt_is_told_names_the_candidates() -> None:
-    [decision] = decide([lost()], [seen("p1"), seen("p2")], NOON + seconds(LATE), RULES)
+    [decision] = decisions_of([lost()], [seen("p1"), seen("p2")])
     assert isinstance(decision, Hold)
     assert "2 possible: p1, p2" in decision.reason
     assert "campaign reconcile" in decision.reason
 
 
 def test_an_adopted_prediction_s_creation_is_handed_on() -> None:
-    [decision] = decide([lost()], [seen(at=3, echo=OURS)], NOON + seconds(LATE), RULES)
+    [decision] = decisions_of([lost()], [seen(at=3, echo=OURS)])
     assert decision == Adopt(1, "p1", NOON + seconds(3))
 
 
@@ -327,7 +336,7 @@ def test_an_adopted_prediction_s_creation_is_handed_on() -> None:
 )
 def test_an_odd_echo_is_no_reason_to_stop(odd: dict[str, Any]) -> None:
     assert likeness(OURS, OURS | odd) < Likeness.FILES
-    assert len(decide([lost()], [seen(echo=OURS | odd)], NOON + seconds(LATE), RULES)) == 1
+    assert len(decisions_of([lost()], [seen(echo=OURS | odd)])) == 1
 
 
 # ---- properties
@@ -369,7 +378,7 @@ def test_what_holds_of_every_situation(
     situation: tuple[list[AttemptRow], list[Prediction], float], order: random.Random
 ) -> None:
     attempts, history, at = situation
-    decisions = decide(attempts, history, NOON + seconds(at), RULES)
+    decisions = decisions_of(attempts, history, at)
 
     about = [decision.attempt_id for decision in decisions]
     assert len(set(about)) == len(about)
@@ -405,7 +414,7 @@ def test_what_holds_of_every_situation(
     shuffled_attempts, shuffled_history = list(attempts), list(history)
     order.shuffle(shuffled_attempts)
     order.shuffle(shuffled_history)
-    assert decide(shuffled_attempts, shuffled_history, NOON + seconds(at), RULES) == decisions
+    assert decisions_of(shuffled_attempts, shuffled_history, at) == decisions
 
 
 @dataclass
@@ -462,7 +471,7 @@ def worlds(draw: st.DrawFn, modes: tuple[str, ...] = _MODES) -> World:
 @given(worlds())
 @settings(max_examples=500, deadline=None)
 def test_nothing_that_exists_is_paid_for_again(world: World) -> None:
-    decisions = decide(world.attempts, world.history, NOON + seconds(600), RULES)
+    decisions = decisions_of(world.attempts, world.history, 600)
 
     def work(number: int) -> str:
         body = next(a.body for a in world.attempts if a.id == number)
@@ -480,7 +489,7 @@ def test_nothing_that_exists_is_paid_for_again(world: World) -> None:
 @given(worlds(("as sent", "names kept")))
 @settings(max_examples=300, deadline=None)
 def test_where_inputs_are_shown_nobody_else_s_prediction_is_taken(world: World) -> None:
-    decisions = decide(world.attempts, world.history, NOON + seconds(600), RULES)
+    decisions = decisions_of(world.attempts, world.history, 600)
     bodies = {attempt.id: attempt.body for attempt in world.attempts}
     for decision in decisions:
         if isinstance(decision, Adopt):

@@ -202,15 +202,17 @@ def test_a_request_that_was_under_way_when_its_process_died_is_adopted(quiet: De
     assert quiet.now(attempt).prediction_id == prediction_id
 
 
-def test_what_never_arrived_is_released_after_the_quiet_period_only(quiet: Desk) -> None:
-    over, open_still = quiet.unknown("over"), quiet.unknown("open still", timeout=600)
+def test_what_never_arrived_is_left_to_a_run_which_watches_or_to_a_person(quiet: Desk) -> None:
+    attempt = quiet.unknown("a")
     quiet.leave()
 
     found = quiet.reconcile()
 
-    assert verdicts(found) == {over.id: "released", open_still.id: "waiting"}
-    assert quiet.now(over).state is AttemptState.RESERVED
-    assert quiet.now(open_still).state is AttemptState.UNKNOWN
+    assert verdicts(found) == {attempt.id: "waiting"}
+    assert f"--release {attempt.id}" in found.attempts[0].note
+    assert quiet.now(attempt).state is AttemptState.UNKNOWN
+    assert verdicts(quiet.reconcile(release=(str(attempt.id),))) == {attempt.id: "released"}
+    assert quiet.now(attempt).state is AttemptState.RESERVED
 
 
 def test_a_history_that_does_not_reach_back_allows_no_second_request(tmp_path: Path) -> None:

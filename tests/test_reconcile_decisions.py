@@ -59,7 +59,8 @@ def test_a_held_attempt_of_which_nothing_is_left_waits_for_a_person_s_word(mute:
 
 
 def test_a_person_s_decision_is_checked_and_refused_whole(mute: Desk) -> None:
-    held, stored, unknown = mute.held("held"), mute.stored("stored"), mute.unknown("unknown", timeout=600)
+    held, stored, sending = mute.held("held"), mute.stored("stored"), mute.reserved("sending")
+    mute.ledger.intend(sending.id, body=mute.body("sending"), input_sha256s=[], request_timeout_s=600)
     other = mute.reserved("other model", OTHER_MODEL)
     mute.ledger.intend(other.id, body=mute.body("other"), input_sha256s=[], request_timeout_s=0.0)
     mute.ledger.held(other.id, "its reply was lost")
@@ -70,7 +71,7 @@ def test_a_person_s_decision_is_checked_and_refused_whole(mute: Desk) -> None:
         ((f"{held.id}={taken}",), (), "another attempt has made it"),
         ((f"{other.id}={free}",), (), f"made with {MODEL}"),
         ((f"{stored.id}={free}",), (), "is stored, not held"),
-        ((f"{unknown.id}={free}",), (), "without options"),
+        ((f"{sending.id}={free}",), (), "the next run looks for it"),
         (("9999=" + free,), (), "no attempt 9999"),
         ((), (str(stored.id),), "is stored, not held"),
         # One that could be carried out beside one that cannot.
@@ -116,13 +117,15 @@ def test_the_ledger_knows_what_living_owners_are_busy_with(ledger: Ledger, ledge
         assert ledger.at_work(SERVICE) == set()
 
 
-def test_only_what_is_held_without_a_prediction_is_sent_again(ledger: Ledger) -> None:
+def test_only_what_has_no_prediction_is_sent_again(ledger: Ledger) -> None:
     worker = Worker.of(ledger)
     held = worker.bring(work_named("held"), AttemptState.HELD)
     made = worker.bring(work_named("made"), AttemptState.SUBMITTED)
     ledger.held(made.id, "look at it")
     unknown = worker.bring(work_named("unknown"), AttemptState.UNKNOWN)
-    assert ledger.send_again(held.id).state is AttemptState.RESERVED
-    for attempt in (made, unknown, held):
+    sending = worker.bring(work_named("sending"), AttemptState.INTENT)
+    for attempt in (held, unknown):
+        assert ledger.send_again(attempt.id).state is AttemptState.RESERVED
+    for attempt in (made, sending, held):
         with pytest.raises(IllegalTransition):
             ledger.send_again(attempt.id)

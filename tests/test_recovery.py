@@ -13,7 +13,7 @@ from ledger_support import HandClock
 
 from blocks.errors import AccountRefused, NeedsPerson, Stopped, Unavailable
 from blocks.ledger import AsyncLedger, AttemptRow, AttemptState, Ledger
-from blocks.wavespeed import ClockSkew, Prediction
+from blocks.wavespeed import ClockSkew, HistoryReading, Prediction
 from tasks.paying import waiting_silence
 from tasks.paying.matching import CLOSE_SECONDS, FAR_SECONDS
 from tasks.paying.recovery import resolve
@@ -145,7 +145,13 @@ async def test_what_is_known_and_what_is_of_another_model_is_no_candidate(lost: 
     other = lost.attempt("other", state="intent")
     bench.ledger.submitted(other.id, "p1")
     attempt = lost.attempt(timeout=0.001)
-    lost.account.history = [lost.seen("p1"), lost.seen("p2", model="kwaivgi/kling-image-o3/edit")]
+    later = lost.attempt("later", state="intent")
+    bench.ledger.submitted(later.id, "p3")
+    lost.account.history = [
+        lost.seen("p1"),
+        lost.seen("p2", model="kwaivgi/kling-image-o3/edit"),
+        lost.seen("p3"),
+    ]
     assert (await lost.resolve(attempt)).state is AttemptState.RESERVED
 
 
@@ -173,17 +179,17 @@ async def test_an_old_look_at_the_history_is_not_held_for_a_new_one(lost: Lost) 
     decided: list[AttemptState] = []
     answers: list[Callable[[], list[Prediction]]] = []
 
-    async def slow(created_after: datetime, model: str | None = None) -> list[Prediction]:
-        del created_after, model
+    async def slow(since: datetime) -> HistoryReading:
+        del since
         if not answers:
             answers.append(list)
             # It looked at once and found nothing; by the time its answer is here, the quiet period is over.
             await asyncio.sleep(2.2)
-            return []
+            return HistoryReading()
         decided.append(lost.bench.ledger.attempt(attempt.id).state)
-        return [lost.seen(echo=lost.body())]
+        return HistoryReading((lost.seen(echo=lost.body()),))
 
-    lost.account.history_since = slow  # type: ignore[method-assign]  # for this one test
+    lost.account.read_history = slow  # type: ignore[method-assign]  # for this one test
     assert (await lost.resolve(attempt)).prediction_id == "p1"
     assert decided == [AttemptState.UNKNOWN]
 

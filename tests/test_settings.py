@@ -32,6 +32,7 @@ FIELDS: dict[str, tuple[str, str, str, str, str, Any]] = {
     "request_seconds": ("CAMPAIGN_REQUEST_SECONDS", "1", "2", "3", "4", None),
     "quiet_seconds": ("CAMPAIGN_QUIET_SECONDS", "1", "2", "3", "4", None),
     "deadline_seconds": ("CAMPAIGN_DEADLINE_SECONDS", "1", "2", "3", "4", 3600),
+    "charged_at": ("CAMPAIGN_CHARGED_AT", "acceptance", "end", "acceptance", "end", None),
     "patience_seconds": ("CAMPAIGN_PATIENCE_SECONDS", "1", "2", "3", "4", 900),
     "simulator_clock": ("CAMPAIGN_SIMULATOR_CLOCK", "1", "2", "3", "4", 0.02),
     "allow_private_inputs": ("CAMPAIGN_ALLOW_PRIVATE_INPUTS", "true", "false", "true", "false", False),

@@ -88,14 +88,15 @@ class Attempts(Part):
         alone: bool = False,
         account: str | None = None,
         balance_before: int | None = None,
+        balance_at: datetime | None = None,
         skew_low: float | None = None,
         skew_high: float | None = None,
     ) -> AttemptRow:
         """Step ``reserved → intent``: right before the POST of ``body``, which is to follow at once.
 
         ``account`` is a fingerprint of whose key it leaves with, ``balance_before`` that account's credit in
-        millionths, ``skew_low`` and ``skew_high`` bound the service's clock less the ledger's in seconds: by these a
-        lost reply is judged.
+        millionths at ``balance_at``, ``skew_low`` and ``skew_high`` bound the service's clock less the ledger's in
+        seconds: by these a lost reply is judged.
 
         The last door before the money: raises CapReached where the run, or the day, has come to be over its budget
         since (by what it resumed, or was charged), LeaseLost where the work is another's, and, if it is to be
@@ -131,6 +132,7 @@ class Attempts(Part):
                 "upload_s": upload_s,
                 "account": account,
                 "balance_before": balance_before,
+                "balance_at": balance_at,
                 "skew_low": skew_low,
                 "skew_high": skew_high,
                 "reply": None,

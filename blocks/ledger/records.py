@@ -177,6 +177,7 @@ class AttemptRow:
     nsfw: tuple[bool, ...]
     account: str | None
     balance_before: int | None
+    balance_at: datetime | None
     skew_low: float | None
     skew_high: float | None
     reply: Reply | None

@@ -26,6 +26,7 @@ from blocks.ledger.records import (
 from blocks.ledger.tables import attempts, generations, owners
 
 _WITHOUT_ID = (AttemptState.INTENT, AttemptState.UNKNOWN)
+_OPEN_TO_PERSONS = (AttemptState.HELD, AttemptState.UNKNOWN)
 
 # Given all attempts without an id and those of the history's ids that the ledger knows: what is certain.
 Decide = Callable[[list[AttemptRow], set[str]], Sequence[Decision]]
@@ -44,6 +45,35 @@ class Recovery(Part):
         """Pick those of the service's prediction ids that no attempt has."""
         with self._database.read() as connection:
             return set(ids) - _known(connection, service, ids)
+
+    def sent_and_known(
+        self, service: str, ids: Collection[str], since: datetime, *, earliest: datetime, newest: int = 20
+    ) -> list[AttemptRow]:
+        """List attempts whose predictions are known: those of ``ids``, those sent since, and the ``newest`` ones.
+
+        None of the latter two was sent before ``earliest``.
+        """
+        known = sa.and_(attempts.c.service == service, attempts.c.prediction_id.is_not(None))
+        since = max(since, earliest)
+        latest = (
+            sa.select(attempts.c.id)
+            .where(known, attempts.c.intent_at >= earliest)
+            .order_by(attempts.c.intent_at.desc())
+            .limit(newest)
+        )
+        found: dict[int, AttemptRow] = {}
+        with self._database.read() as connection:
+            queries = [
+                sa.select(attempts).where(known, attempts.c.intent_at >= since),
+                sa.select(attempts).where(attempts.c.id.in_(latest)),
+                *(
+                    sa.select(attempts).where(known, attempts.c.prediction_id.in_(chunk))
+                    for chunk in chunks(ids)
+                ),
+            ]
+            for query in queries:
+                found |= {row.id: attempt_from(row) for row in connection.execute(query)}
+        return [found[key] for key in sorted(found)]
 
     def bodies_sent(self, service: str, ids: Collection[str]) -> dict[str, dict[str, Any]]:
         """Read what was sent for those of the service's predictions that an attempt has, by prediction id."""
@@ -96,7 +126,7 @@ class Recovery(Part):
         try:
             with self._database.write() as connection:
                 _, attempt = self._locked_attempt(connection, attempt_id)
-                if attempt.state not in (AttemptState.HELD, AttemptState.UNKNOWN):
+                if attempt.state not in _OPEN_TO_PERSONS:
                     raise IllegalTransition(
                         f"attempt {attempt_id} is {attempt.state}: it cannot adopt a prediction"
                     )
@@ -106,10 +136,10 @@ class Recovery(Part):
             raise NeedsPerson(taken(prediction_id)) from error
 
     def send_again(self, attempt_id: int) -> AttemptRow:
-        """Let a ``held`` attempt be sent again by the next run, as a person says that nothing came of it."""
+        """Let a ``held`` or ``unknown`` attempt be sent again by the next run: a person says that nothing came of it."""
         with self._database.write() as connection:
             _, attempt = self._locked_attempt(connection, attempt_id)
-            if attempt.state is not AttemptState.HELD or attempt.prediction_id is not None:
+            if attempt.state not in _OPEN_TO_PERSONS or attempt.prediction_id is not None:
                 raise IllegalTransition(f"attempt {attempt_id} is {attempt.state}: it cannot be sent again")
             sent = _apply(
                 connection, attempt, SendAgain(attempt_id, counts=False), self._database.now(connection)

@@ -191,6 +191,7 @@ attempts = Table(
     # What the newest request left with, by which a lost reply is judged.
     Column("account", Text),  # whose key it was sent with: a fingerprint
     Column("balance_before", BigInteger),
+    Column("balance_at", Moment),
     Column("skew_low", Float),  # the service's clock less the ledger's, at the intent
     Column("skew_high", Float),
     Column("reply", Text),  # None until something, or nothing, came of it

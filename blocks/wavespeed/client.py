@@ -27,6 +27,7 @@ from blocks.wavespeed.error_mapping import (
     said,
     unreachable,
 )
+from blocks.wavespeed.history import HistoryPage, HistoryReading, read_page, read_whole
 from blocks.wavespeed.prediction import Prediction
 from blocks.wavespeed.uploads import Uploader
 
@@ -172,46 +173,27 @@ class WaveSpeedClient:
             search["created_after"] = _moment_text(created_after)
         if created_before is not None:
             search["created_before"] = _moment_text(created_before)
-        data = await self._connection.ask("history", "POST", "predictions", json=search)
-        items = data.get("items") if isinstance(data, dict) else data
-        if items is None and isinstance(data, dict):
-            items = []
-        if not isinstance(items, list):
-            raise Unavailable("The service's history has an unknown shape. Try again later.")
-        return [found for item in items if (found := self._prediction(item)) is not None]
+        return list((await self._history_page(search)).predictions)
 
     async def newest(self, model: str, count: int = 20) -> list[Prediction]:
         """Return the newest predictions of a model that the history shows, 100 at most."""
         return await self.history(page_size=min(count, LARGEST_PAGE), model=model)
 
-    async def history_since(self, created_after: datetime, model: str | None = None) -> list[Prediction]:
-        """Return every prediction created at or after the moment, newest first, each once; of one model if
-        given.
+    async def read_history(self, since: datetime) -> HistoryReading:
+        """Return everything that the history shows from the moment on, of every model, newest first.
 
-        The filters are applied here as well, since a service may ignore them. Raises Unavailable where the
-        history is too long to be read whole: a part of it must not pass for the whole.
+        The service is not asked to filter: what its filters hide, by another clock or another name of a model, would
+        be missing without a word. Raises Unavailable where the history cannot be read, and understood, whole.
         """
-        found: dict[str, Prediction] = {}
-        for page in range(1, _MOST_PAGES + 1):
-            # Pages are read until one brings nothing new: a short page may be the service's own, smaller
-            # limit.
-            items = await self.history(page=page, model=model, created_after=created_after)
-            fresh = [item for item in items if item.id not in found]
-            found.update((item.id, item) for item in fresh)
-            past_the_moment = any(item.created_at and item.created_at < created_after for item in fresh)
-            if not fresh or past_the_moment:
-                break
-        else:
-            raise Unavailable(
-                f"The account's history since {created_after:%Y-%m-%d %H:%M} UTC is longer than "
-                f"{_MOST_PAGES * LARGEST_PAGE} predictions and was not read whole."
-            )
-        return [
-            item
-            for item in found.values()
-            if (item.created_at is None or item.created_at >= created_after)
-            and (model is None or item.model in ("", model))
-        ]
+        return await read_whole(
+            lambda page: self._history_page({"page": page, "page_size": LARGEST_PAGE}),
+            since,
+            most_pages=_MOST_PAGES,
+        )
+
+    async def _history_page(self, search: Mapping[str, Any]) -> HistoryPage:
+        data = await self._connection.ask("history", "POST", "predictions", json=dict(search))
+        return read_page(data, self._prediction)
 
     async def balance(self) -> int:
         """Return the account's credit in millionths of a dollar."""

@@ -3,10 +3,14 @@
 from datetime import UTC, datetime
 from decimal import Decimal
 
+# The service is younger: an earlier moment is a clock's zero, not a time at which anything was made.
+_EARLIEST_YEAR = 2020
+
 
 def moment_of(value: object) -> datetime | None:
-    """Read an RFC 3339 moment with any number of fractional digits, in UTC; None where the text is no
-    moment.
+    """Read an RFC 3339 moment with any number of fractional digits, in UTC; None where the text is no moment.
+
+    A moment without a zone may be of any of 26 hours, and one such as 0001-01-01 of any year: they are none.
     """
     if isinstance(value, datetime):
         moment = value
@@ -17,7 +21,12 @@ def moment_of(value: object) -> datetime | None:
             return None
     else:
         return None
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    if moment.tzinfo is None or moment.year < _EARLIEST_YEAR:
+        return None
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:  # an offset that leads past the year 9999
+        return None
 
 
 def seconds_of(value: object, *, divisor: int = 1) -> float | None:

@@ -68,7 +68,8 @@ async def generate(bench: Workbench, work: StageWork) -> StageResult:
                     try:
                         if attempt is not None and attempt.state is AttemptState.HELD:
                             attempt = await _no_longer_held(bench, work, attempt)
-                        return await _carry_out(bench, work, attempt, watch)
+                        with bench.movement.at_work():
+                            return await _carry_out(bench, work, attempt, watch)
                     except LeaseLost:
                         continue  # somebody else has it now: most likely their result is adopted
                     except (RequestRefused, PredictionFailed) as error:

@@ -1,15 +1,14 @@
 """How much of an attempt's request a prediction in the history shows."""
 
 import re
-import unicodedata
 from enum import IntEnum
 from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
 from blocks.wavespeed import Prediction
+from tasks.paying.spelling import MEDIA_KEYS, Spelling, Whole, Words, listed, plain
 
-_MEDIA_KEYS = ("image", "images", "video")
 # Uploads are named by the hash of their bytes; shorter names, such as image.png, are anybody's.
 _SHORTEST_TELLING_NAME = 33
 _HASH = re.compile(r"[0-9a-f]{64}", re.IGNORECASE)
@@ -19,26 +18,53 @@ class Likeness(IntEnum):
     """From what is certainly another's request to what is certainly the attempt's or its twin's."""
 
     OTHER = 0  # other words or settings
-    DOUBTFUL = 1  # the same words, with what look like other files
+    DOUBTFUL = 1  # most likely another's: other files, or other words in a history whose words are not proven
     SILENT = 2  # the history does not say what was sent
     WORDS = 3  # the same words and settings; the history rewrites addresses beyond recognition, or leaves them out
     FILES = 4  # and files of the same names, at other addresses
     EXACT = 5
 
 
-def likeness(body: dict[str, Any] | None, shown: dict[str, Any] | None) -> Likeness:
-    """Compares what was sent with what the history shows of a prediction's inputs, if anything."""
+def likeness(
+    body: dict[str, Any] | None, shown: dict[str, Any] | None, spelling: Spelling | None = None
+) -> Likeness:
+    """Compares what was sent with what the history shows of a prediction's inputs, if anything.
+
+    A difference rules out as far as ``spelling`` says that the history shows such things as they were sent; without
+    one, it is believed to.
+    """
+    spelling = Whole() if spelling is None else spelling
     if not body or not shown or "prompt" not in body or "prompt" not in shown:
         return Likeness.SILENT
-    if any(not _same_setting(name, value, shown) for name, value in body.items() if name not in _MEDIA_KEYS):
-        return Likeness.OTHER
     lowest = Likeness.EXACT
-    for name in _MEDIA_KEYS:
-        sent = _listed(body.get(name))
-        if name in shown or not sent:
-            lowest = min(lowest, _media_likeness(sent, _listed(shown.get(name))))
+    # What differs where nothing is proven speaks against it, and rules nothing out.
+    unproven = Likeness.SILENT if spelling.known else Likeness.DOUBTFUL
+    match spelling.words(str(body["prompt"]), shown["prompt"]):
+        case Words.OTHER:
+            return Likeness.OTHER
+        case Words.UNPROVEN:
+            lowest = unproven
+        case Words.UNCLEAR:
+            lowest = Likeness.SILENT
+        case Words.SAME:
+            pass
+    for name, value in body.items():
+        if name in MEDIA_KEYS or name == "prompt" or _same_setting(name, value, shown):
+            continue
+        if spelling.tells_setting(name):
+            return Likeness.OTHER
+        lowest = min(lowest, unproven)
+    for name in MEDIA_KEYS:
+        sent = listed(body.get(name))
+        seen = listed(shown.get(name))
+        if name not in shown:
+            lowest = min(lowest, Likeness.WORDS) if sent else lowest
+        elif len(sent) == len(seen):
+            lowest = min(lowest, _media_likeness(sent, seen))
+        elif spelling.tells_number(name, len(sent), len(seen)):
+            return Likeness.OTHER
         else:
-            lowest = min(lowest, Likeness.WORDS)
+            lowest = min(lowest, unproven)
     return lowest
 
 
@@ -60,17 +86,10 @@ def _same_setting(name: str, sent: Any, shown: dict[str, Any]) -> bool:
     """A setting that is not shown speaks against nothing, nor does what the service made of "auto"."""
     if name not in shown or sent == "auto" or sent == shown[name]:
         return True
-    return _plain(sent) == _plain(shown[name])
-
-
-def _plain(value: Any) -> str:
-    """Without what services change in passing: spaces around and between words, the form of accents, 1 and "1"."""
-    return " ".join(unicodedata.normalize("NFC", str(value)).split()).casefold()
+    return plain(sent) == plain(shown[name])
 
 
 def _media_likeness(sent: list[str], shown: list[str]) -> Likeness:
-    if len(sent) != len(shown):
-        return Likeness.OTHER
     if sent == shown:
         return Likeness.EXACT
     if all(map(_same_file, sent, shown)):
@@ -82,12 +101,6 @@ def _media_likeness(sent: list[str], shown: list[str]) -> Likeness:
 def _looks_other(sent: str, shown: str) -> bool:
     """Addresses on the host that was sent to are most likely shown as they were sent, and names of a hash kept."""
     return _host(sent) == _host(shown) or _HASH.search(_name(shown)) is not None
-
-
-def _listed(value: Any) -> list[str]:
-    if value is None:
-        return []
-    return [str(item) for item in value] if isinstance(value, list) else [str(value)]
 
 
 def _same_file(one: str, other: str) -> bool:

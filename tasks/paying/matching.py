@@ -7,20 +7,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from blocks.ledger import Adopt, AttemptRow, AttemptState, Decision, Hold, SendAgain
+from blocks.ledger import Adopt, AttemptRow, AttemptState, Decision, Hold
 from blocks.wavespeed import ClockSkew, Prediction
 from tasks.paying.likeness import Likeness, likeness, outputs_fit
+from tasks.paying.silence import Evidence, Wait, by_silence
 
 # An id is taken on the word of its time only where that agrees with the clocks to this many seconds …
 CLOSE_SECONDS = 5.0
 # … but a clock may have been set between the intent and now, and what may be the attempt's own forbids a second POST.
 FAR_SECONDS = 60.0
-HISTORY_LASTS = timedelta(days=7)
-# An attempt must be this much younger than the history for its silence to mean anything.
-_MARGIN = timedelta(hours=1)
-_TOO_OLD = (
-    "its reply was lost, and it is older than the account's history, which could say what became of it; look for it "
-    "in the account's bill, then see `campaign reconcile`"
+# A moment so far ahead of now is no moment: the clock behind it shows anything.
+_AHEAD = timedelta(days=2)
+_UNDER_WAY = (
+    "another request of this model, which may have made what the account's history shows, is under way"
 )
 _LATEST = datetime.max.replace(tzinfo=UTC)
 
@@ -40,41 +39,55 @@ class Rules:
 
 
 def decide(
-    attempts: Sequence[AttemptRow], candidates: Sequence[Prediction], now: datetime, rules: Rules
-) -> list[Decision]:
-    """What is certain by now, whatever the order of the arguments. An attempt without a decision waits.
+    attempts: Sequence[AttemptRow],
+    candidates: Sequence[Prediction],
+    now: datetime,
+    rules: Rules,
+    evidence: Evidence,
+) -> list[Decision | Wait]:
+    """What is certain by now, whatever the order of the arguments; the others wait, with the reason.
 
     ``attempts`` are all of one model that have no prediction id: those whose POST may be under way (``posting``) and
     those held for a person may be a prediction's makers, but nothing is decided about them. ``candidates`` are all
-    predictions of that model in the history that no attempt has; ``now`` is a moment before that history was read.
+    predictions of that model in the history that no attempt has; ``now`` is a moment before that history was read, and
+    ``evidence`` what else that reading shows.
     """
-    return _Deciding(attempts, candidates, now, rules).decisions()
+    return _Deciding(attempts, candidates, now, rules, evidence).decisions()
 
 
 class _Deciding:
     def __init__(
-        self, attempts: Sequence[AttemptRow], candidates: Sequence[Prediction], now: datetime, rules: Rules
+        self,
+        attempts: Sequence[AttemptRow],
+        candidates: Sequence[Prediction],
+        now: datetime,
+        rules: Rules,
+        evidence: Evidence,
     ) -> None:
-        self._now, self._rules = now, rules
+        self._now, self._rules, self._evidence = now, rules, evidence
+        self._dating = evidence.dating()
         self._attempts = sorted(attempts, key=lambda attempt: (_intent(attempt), attempt.id))
         self._far = {attempt.id: self._far_span(attempt) for attempt in attempts}
         self._open = [a for a in self._attempts if not a.posting and a.state is not AttemptState.HELD]
         self._like: dict[tuple[int, str], Likeness] = {}
+        dated = (
+            c if c.created_at is None or c.created_at < now + _AHEAD else _undated(c) for c in candidates
+        )
         self._candidates = sorted(
-            (c for c in candidates if any(self._likeness(a, c) is not Likeness.OTHER for a in self._open)),
+            (c for c in dated if any(self._likeness(a, c) is not Likeness.OTHER for a in self._open)),
             key=lambda c: (c.created_at or _LATEST, c.id),
         )
         self._waiting: set[int] = set()
         self._spoken_for: set[str] = set()
-        self._decided: dict[int, Decision] = {}
+        self._decided: dict[int, Decision | Wait] = {}
         self._adopted: dict[int, Prediction] = {}
 
-    def decisions(self) -> list[Decision]:
+    def decisions(self) -> list[Decision | Wait]:
         self._adopt_by_inputs()
         left = [a for a in self._open if a.id not in self._decided and a.id not in self._waiting]
         # Decided about the set as it stands, so that one decision does not clear the way for the next.
-        self._decided |= {a.id: decision for a in left if (decision := self._decide_by_time(a)) is not None}
-        return [self._decided[a.id] for a in self._open if a.id in self._decided]
+        self._decided |= {a.id: self._decide_by_time(a) for a in left}
+        return [self._decided.get(a.id) or Wait(a.id, _UNDER_WAY) for a in self._open]
 
     def _adopt_by_inputs(self) -> None:
         """Attempts with equal inputs are interchangeable: the more of them find a prediction, the fewer are sent.
@@ -98,11 +111,12 @@ class _Deciding:
             if makers:
                 self._spoken_for.add(candidate.id)
 
-    def _decide_by_time(self, attempt: AttemptRow) -> Decision | None:
+    def _decide_by_time(self, attempt: AttemptRow) -> Decision | Wait:
         group = self._interchangeable_with(attempt)
         possible = [c for c in self._candidates if any(self._is_possible(a, c) for a in group)]
         if not possible:
-            return self._by_silence(attempt)
+            span = self._far[attempt.id]
+            return by_silence(attempt, span, self._now, self._rules.quiet, self._evidence)
         rivals = [
             other
             for other in self._attempts
@@ -111,14 +125,14 @@ class _Deciding:
             and any(self._is_possible(other, candidate) for candidate in possible)
         ]
         if any(rival.posting or rival.id in self._waiting for rival in rivals):
-            return None
+            return Wait(attempt.id, _UNDER_WAY)
         alone = possible[0]
         if len(possible) == 1 and not rivals and self._agrees(attempt, alone):
             if alone.ended or self._likeness(attempt, alone) is Likeness.WORDS:
                 return Adopt(attempt.id, alone.id, alone.created_at)
             # Count and format are known once it has ended: an id taken too early could be somebody else's.
             if self._now < _intent(attempt) + timedelta(seconds=self._rules.deadline):
-                return None
+                return Wait(attempt.id, "the only prediction that it can have become has not ended yet")
         return Hold(attempt.id, _several(possible))
 
     def _interchangeable_with(self, attempt: AttemptRow) -> list[AttemptRow]:
@@ -155,15 +169,19 @@ class _Deciding:
     def _likeness(self, attempt: AttemptRow, candidate: Prediction) -> Likeness:
         place = attempt.id, candidate.id
         if place not in self._like:
-            self._like[place] = likeness(attempt.body, candidate.input)
+            self._like[place] = likeness(attempt.body, candidate.input, self._evidence.spelling)
         return self._like[place]
 
     def _close(self, attempt: AttemptRow) -> tuple[datetime, datetime]:
         """By the service's clock: from the intent to the moment at which the request was given up."""
-        intent, skew, timeout = _intent(attempt), self._rules.skew, attempt.request_timeout_s or 0.0
+        intent, timeout = _intent(attempt), attempt.request_timeout_s or 0.0
+        low, high = self._rules.skew.low, self._rules.skew.high
+        if attempt.skew_low is not None and attempt.skew_high is not None:
+            # As it was then: either clock may have been set since.
+            low, high = attempt.skew_low, attempt.skew_high
         return (
-            intent + timedelta(seconds=skew.low - CLOSE_SECONDS),
-            intent + timedelta(seconds=skew.high + timeout + CLOSE_SECONDS),
+            intent + timedelta(seconds=low + self._dating.low - CLOSE_SECONDS),
+            intent + timedelta(seconds=high + self._dating.high + timeout + CLOSE_SECONDS),
         )
 
     def _far_span(self, attempt: AttemptRow) -> tuple[datetime, datetime]:
@@ -174,17 +192,14 @@ class _Deciding:
             latest + timedelta(seconds=FAR_SECONDS + self._rules.quiet),
         )
 
-    def _by_silence(self, attempt: AttemptRow) -> Decision | None:
-        """The history's silence allows a second POST only after a while, and while it reaches back to the first."""
-        if self._now > _intent(attempt) + HISTORY_LASTS - _MARGIN:
-            return Hold(attempt.id, _TOO_OLD)
-        wait = timedelta(seconds=(attempt.request_timeout_s or 0.0) + self._rules.quiet)
-        return SendAgain(attempt.id) if self._now >= _intent(attempt) + wait else None
-
 
 def _intent(attempt: AttemptRow) -> datetime:
     assert attempt.intent_at is not None  # a state without an id lies behind the intent
     return attempt.intent_at
+
+
+def _undated(candidate: Prediction) -> Prediction:
+    return candidate.model_copy(update={"created_at": None})
 
 
 def _within(candidate: Prediction, span: tuple[datetime, datetime]) -> bool:

@@ -32,6 +32,7 @@ from blocks.errors import (
     Transient,
     Unavailable,
     Unreachable,
+    WitnessAwaited,
 )
 from tasks.paying.waiting_state import DeadlinePassed
 
@@ -65,6 +66,7 @@ RETRY_BY_CAUSE = (
     Row(Unreachable, Action.AGAIN, MOST_TRIES),
     Row(Unavailable, Action.AGAIN, MOST_TRIES),
     Row(RequestLost, Action.AGAIN, MOST_TRIES),
+    Row(WitnessAwaited, Action.AGAIN, MOST_TRIES),
     Row(Transient, Action.AGAIN, MOST_TRIES),
     # The prediction ended without outputs, or has none any more.
     Row(ServerSideFailure, Action.NEW_ATTEMPT, MOST_TRIES),

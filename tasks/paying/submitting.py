@@ -3,7 +3,9 @@
 import asyncio
 import time
 from collections.abc import Coroutine
+from datetime import UTC, datetime
 from decimal import ROUND_UP, Decimal
+from functools import partial
 from typing import Any
 
 from blocks.errors import (
@@ -102,7 +104,7 @@ async def _post_in_turn(
                 await bench.echo.learn_from_new(work.model)
                 return posted
         except AnotherUnderWay:
-            with watch.step("queue_s"):
+            with watch.step("queue_s"), bench.movement.standing_still(barred=True):
                 await bench.stop.sleep(TURN_SECONDS)
     return await _shielded(bench, _post(bench, work, attempt, body, watch, alone=False))
 
@@ -125,10 +127,13 @@ async def _post(
     alone: bool,
 ) -> AttemptRow:
     departure = Departure(bench, attempt)
+    credit = await bench.credit.before_request(partial(bench.ask, bench.ledger.now))
 
     def intend() -> AttemptRow:
         # In the ledger's thread, for which there may be a queue: the time counts from right before the intent.
         departure.begin()
+        asked, now = datetime.now(UTC), bench.ledger.now()
+        skew = bench.client.clock.seen_from(now, asked=asked, told=datetime.now(UTC))
         return bench.ledger.intend(
             attempt.id,
             body=body,
@@ -138,6 +143,10 @@ async def _post(
             upload_s=watch.seconds("upload_s"),
             day_cap=bench.settings.day_cap,
             alone=alone,
+            balance_before=credit and credit[0],
+            balance_at=credit and credit[1],
+            skew_low=skew.low,
+            skew_high=skew.high,
         )
 
     await bench.ask(intend)

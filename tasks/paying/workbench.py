@@ -17,7 +17,10 @@ from blocks.limits import AccountLimits
 from blocks.remote import RemoteFiles
 from blocks.settings import Settings
 from blocks.wavespeed import WaveSpeedClient
+from tasks.paying.credit import Credit
 from tasks.paying.echo import HistoryEcho
+from tasks.paying.lookout import Lookout
+from tasks.paying.movement import Movement
 from tasks.paying.settlement import Settlement
 from tasks.paying.stopwatch import Stopwatch
 from tasks.paying.waiting import PredictionWatch
@@ -90,8 +93,14 @@ class Workbench:
     # Work that the service refused for good in this run, or does not know any more; an equal brief is told the same
     # without paying for it, or asking, again.
     refused: dict[str, Terminal | NeedsPerson] = field(default_factory=dict)
+    # Lost replies: what was seen of them, who moves meanwhile, and which work has let others go first already.
+    lookout: Lookout = field(default_factory=Lookout)
+    movement: Movement = field(default_factory=Movement)
+    gave_way: set[str] = field(default_factory=set)
+    credit: Credit = field(init=False)
 
     def __post_init__(self) -> None:
+        self.credit = Credit(self.client)
         self.history_silence = Silence(
             self.progress.note,
             who="the account's history",

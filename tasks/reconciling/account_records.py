@@ -7,7 +7,7 @@ from datetime import datetime
 
 from blocks.errors import NotFound, RequestRefused, Transient
 from blocks.ledger import Settlement
-from blocks.wavespeed import BillingEntry, Prediction, WaveSpeedClient
+from blocks.wavespeed import BillingEntry, HistoryReading, Prediction, UnreadableItem, WaveSpeedClient
 from tasks.paying.settlement import settled_by
 
 
@@ -21,6 +21,11 @@ class AccountRecords:
     # Billed, but not in the history: deleted from it, or older than it. What was sent and made is not known.
     only_billed: Mapping[str, Prediction]
     bill_problem: str | None
+    unreadable: tuple[UnreadableItem, ...] = ()
+
+    @property
+    def reading(self) -> HistoryReading:
+        return HistoryReading(tuple(self.history.values()), self.unreadable)
 
     @property
     def predictions(self) -> list[Prediction]:
@@ -38,7 +43,12 @@ async def read_account(
     ``expected`` has the ledger's prices in millionths by prediction id. Raises AccountRefused, and Transient where the
     history cannot be read whole; a bill that cannot be read is said in ``bill_problem``.
     """
-    history = {item.id: item for item in await client.history_since(since)}
+    reading = await client.read_history(since)
+    history = {
+        item.id: item
+        for item in reading.predictions
+        if item.created_at is None or item.created_at >= since or item.id in expected
+    }
     entries: list[BillingEntry] = []
     problem: str | None = None
     try:
@@ -57,6 +67,7 @@ async def read_account(
             key: _known_from(by_id[key]) for key in bill if key not in history and key not in expected
         },
         bill_problem=problem,
+        unreadable=reading.unreadable,
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from blocks.ledger import AttemptRow, AttemptState, IllegalTransition, Ledger, Settlement
 from blocks.money import dollars_text
 from blocks.wavespeed import Prediction
-from tasks.paying.matching import HISTORY_LASTS
+from tasks.paying.silence import HISTORY_LASTS
 from tasks.reconciling.account_records import AccountRecords
 from tasks.reconciling.orphans import Orphans
 from tasks.reconciling.reconciliation import AttemptLine, Verdict
@@ -60,8 +60,14 @@ class Judge:
                 return self._line(attempt, Verdict.RELEASED, note)
             case AttemptState.INTENT | AttemptState.UNKNOWN:
                 note = (
-                    f"what became of it is not certain yet; in a minute or two, {_AGAIN}, or run the campaign"
+                    "its reply was lost, and what became of it is not certain: the next `campaign run` watches the "
+                    "account's history and decides"
                 )
+                if attempt.state is AttemptState.UNKNOWN:
+                    note += (
+                        "; where you have looked there and in the bill, and it made no prediction, "
+                        f"`campaign reconcile --release {attempt.id}` lets that run send it again"
+                    )
                 return self._line(attempt, Verdict.WAITING, note)
             case _:
                 return self._line(attempt, Verdict.ADOPTED, _COLLECT)

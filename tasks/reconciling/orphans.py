@@ -14,8 +14,10 @@ from blocks.ledger import (
     Ledger,
 )
 from blocks.wavespeed import Prediction
+from tasks.paying.evidence import gather_evidence
 from tasks.paying.likeness import Likeness, likeness
 from tasks.paying.matching import FAR_SECONDS, Rules, decide
+from tasks.paying.silence import Wait
 from tasks.reconciling.account_records import AccountRecords
 
 WITHOUT_ID = (AttemptState.INTENT, AttemptState.UNKNOWN, AttemptState.HELD)
@@ -39,6 +41,10 @@ class Orphans:
     def _decide_model(self, model: str) -> None:
         candidates = [item for item in self.records.predictions if item.model in {"", model}]
         for_held: list[Adopt] = []
+        # What nothing but silence speaks for takes a while of watching: a run does that.
+        evidence = gather_evidence(
+            self.ledger, self.service, model, self.records.reading, since=self.records.since, now=self.now
+        )
 
         def decision(listed: list[AttemptRow], known: set[str]) -> list[Decision]:
             held = {
@@ -56,9 +62,11 @@ class Orphans:
             }
             # One that a living process is busy with is a possible maker, and that process decides about it.
             makers = [replace(a, posting=a.posting or a.id in busy) for a in everyone.values()]
-            decisions = decide(makers, [c for c in candidates if c.id not in known], self.now, self.rules)
+            decisions = decide(
+                makers, [c for c in candidates if c.id not in known], self.now, self.rules, evidence
+            )
             for_held.extend(one for one in decisions if isinstance(one, Adopt) and one.attempt_id in held)
-            return [one for one in decisions if one.attempt_id not in held]
+            return [one for one in decisions if not isinstance(one, Wait) and one.attempt_id not in held]
 
         try:
             self.ledger.decide(self.service, model, [item.id for item in candidates], decision)

@@ -115,12 +115,9 @@ def _not_to_be_decided(attempt: AttemptRow | None, number: int, busy: set[int]) 
         return f"the ledger has no attempt {number} of this service; `campaign reconcile` lists those that are held"
     if attempt.id in busy:
         return f"a run is at work on attempt {number}; wait for the run's end"
-    if attempt.state in {AttemptState.INTENT, AttemptState.UNKNOWN}:
-        return (
-            f"attempt {number} is {attempt.state}, not held: `campaign reconcile` without options, or the next run, "
-            "looks for it in the account's history first"
-        )
-    if attempt.state is not AttemptState.HELD:
+    if attempt.state is AttemptState.INTENT:
+        return f"attempt {number} is {attempt.state}, not held: the next run looks for it in the account's history first"
+    if attempt.state not in {AttemptState.UNKNOWN, AttemptState.HELD}:
         return f"attempt {number} is {attempt.state}, not held: there is nothing to decide about it"
     return None
 
