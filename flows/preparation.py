@@ -21,6 +21,7 @@ from tasks.briefs.inputs import Inputs, read_and_check
 from tasks.planning.day_budget import DayBudget, day_budget
 from tasks.planning.plan import Plan
 from tasks.planning.plan_duration import Duration, Limits, expected_duration
+from tasks.planning.plan_quote import PlanPrices
 from tasks.planning.planner import Planner
 
 _MOST_NAMED = 50
@@ -123,6 +124,34 @@ def refuse_what_the_budget_does_not_cover(
         )
     if day is not None and not day.covers_the_plan and not options.partial:
         raise BudgetRefused(f"{day.sentence()}. Nothing was spent")
+
+
+def refuse_what_the_service_asks(
+    plan: Plan, prices: PlanPrices, options: RunOptions, day: DayBudget | None
+) -> None:
+    """The same at the service's own prices. Raises BudgetRefused; nothing has been spent so far.
+
+    Without a budget, the plan's upper bound is what was agreed to: more than that has to be said.
+    """
+    asked, listed = prices.cost(plan.to_pay), plan.cost
+    both = f"the plan costs ${dollars_text(listed)} by the price list, and the service asks ${dollars_text(asked)}"
+    if options.partial and options.budget is not None:
+        return  # what it covers is made, at these prices
+    if options.budget is not None and asked > options.budget:
+        raise BudgetRefused(
+            f"{both}; the budget is ${dollars_text(options.budget)}. Nothing was spent; raise --budget, or add "
+            "--partial to make what it covers"
+        )
+    most = sum(stage.list_cost_upper for stage in plan.to_pay)
+    if options.budget is None and asked > most:
+        raise BudgetRefused(
+            f"{both}, which is more than the plan's upper bound of ${dollars_text(most)}. Nothing was spent; if you "
+            f"agree to the service's price, run it again with --budget {dollars_text(asked)}"
+        )
+    if day is not None and not options.partial:
+        dearer = replace(day, wanted=day.wanted + max(0, asked - listed))
+        if not dearer.covers_the_plan:
+            raise BudgetRefused(f"{both}. {dearer.sentence()}. Nothing was spent")
 
 
 def _what_frozen_refuses(plan: Plan) -> str:

@@ -1,20 +1,23 @@
-"""`campaign plan --quote`: the account's service is asked what the plan would cost."""
+"""The service is asked what a plan would cost: by `campaign plan --quote`, and before a run sends anything."""
 
 import asyncio
 import mimetypes
 from collections.abc import Mapping
 from contextlib import closing, nullcontext
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from blocks.errors import InvalidInput
-from blocks.ledger import Ledger
+from blocks.kept_quotes import KeptQuotes
+from blocks.ledger import AttemptState, Ledger
 from blocks.settings import Settings
 from blocks.wavespeed import Quote, WaveSpeedClient
 from flows.preparation import Prepared
 from tasks.briefs.inputs import LoadedInput
 from tasks.paying.uploading import KEEP, as_sent
-from tasks.planning.plan_quote import Quotes, ask_prices
+from tasks.planning.learnt_prices import learnt
+from tasks.planning.plan_quote import PlanPrices, Question, Quotes, ask_prices, ask_unit_prices
 from tasks.work import WorkInput
 
 
@@ -30,8 +33,11 @@ async def quoted(ready: Prepared) -> Quotes:
             request_timeout=settings.request_timeout,
             allow_private=settings.allow_private_inputs,
         ) as client:
-            service = _Service(client, settings, books)
-            return await ask_prices(ready.plan, ready.campaign, ready.inputs, service)
+            service = _Service(client, settings.base_url, books, kept_quotes(settings), from_kept=False)
+            try:
+                return await ask_prices(ready.plan, ready.campaign, ready.inputs, service)
+            finally:
+                service.keep()
 
 
 def require_account(settings: Settings) -> None:
@@ -41,22 +47,75 @@ def require_account(settings: Settings) -> None:
         )
 
 
+async def service_prices(ready: Prepared, client: WaveSpeedClient, origin: str, books: Ledger) -> PlanPrices:
+    """What the service asks for the plan's work, or was asked in the last ten minutes; and what its bills have shown.
+
+    Raises AccountRefused, and BudgetRefused where it names another currency. Nothing is asked where nothing is to be
+    paid for.
+    """
+    settings = ready.settings
+    prices = await asyncio.to_thread(learnt, settings.service, ready.prices, books)
+    if not ready.plan.to_pay:
+        return PlanPrices(prices)
+    # What an earlier run reserved has to hold today's price: one that is younger than the reservation.
+    waiting = await asyncio.to_thread(books.attempts, state=AttemptState.RESERVED)
+    reserved_at = max((one.reserved_at for one in waiting if one.service == settings.service), default=None)
+    service = _Service(client, origin, books, kept_quotes(settings), newer_than=reserved_at)
+    try:
+        found = await ask_unit_prices(ready.plan, ready.campaign, ready.inputs, prices, service)
+        return replace(found, age_seconds=service.oldest_seconds)
+    finally:
+        service.keep()
+
+
+def kept_quotes(settings: Settings) -> KeptQuotes:
+    key = "" if settings.api_key is None else settings.api_key.get_secret_value()
+    return KeptQuotes(settings.home / "quotes.json", service=settings.service, key=key)
+
+
 class _Service:
     """Uploads what a price is asked with, once; a run finds it there again where the ledger can keep the address."""
 
-    def __init__(self, client: WaveSpeedClient, settings: Settings, books: Ledger | None) -> None:
+    def __init__(
+        self,
+        client: WaveSpeedClient,
+        origin: str,
+        books: Ledger | None,
+        kept: KeptQuotes,
+        *,
+        from_kept: bool = True,
+        newer_than: datetime | None = None,
+    ) -> None:
         self._client = client
-        self._origin = settings.base_url
+        self._origin = origin
         self._books = books
-        self._urls: dict[str, str] = {}
+        self._kept = kept
+        self._from_kept = from_kept
+        self._newer_than = newer_than
+        # Of the answers that had been kept.
+        self.oldest_seconds = 0.0
+        self._answers: list[tuple[Mapping[str, Any], Quote]] = []
+        self._urls: dict[str, asyncio.Future[str]] = {}
 
-    async def price(self, model_id: str, inputs: Mapping[str, Any]) -> Quote:
-        return await self._client.price(model_id, inputs)
+    async def price(self, question: Question) -> Quote:
+        named = question.named()
+        if self._from_kept:
+            found = await asyncio.to_thread(self._kept.find, named, newer_than=self._newer_than)
+            if found is not None:
+                self.oldest_seconds = max(self.oldest_seconds, found.age_seconds)
+                return found.quote
+        urls = await asyncio.gather(*map(self._url_of, question.inputs))
+        quote = await self._client.price(question.model, question.request.body(urls))
+        self._answers.append((named, quote))
+        return quote
 
-    async def url_of(self, item: LoadedInput) -> str:
+    def keep(self) -> None:
+        self._kept.keep(self._answers)
+
+    async def _url_of(self, item: LoadedInput) -> str:
         if item.sha256 not in self._urls:
-            self._urls[item.sha256] = await self._uploaded(item)
-        return self._urls[item.sha256]
+            self._urls[item.sha256] = asyncio.ensure_future(self._uploaded(item))
+        return await self._urls[item.sha256]
 
     async def _uploaded(self, item: LoadedInput) -> str:
         now = datetime.now(UTC)

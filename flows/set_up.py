@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import timedelta
@@ -15,7 +16,8 @@ from blocks.limits import AccountLimits
 from blocks.remote import RemoteFiles
 from blocks.settings import Settings
 from blocks.wavespeed import WaveSpeedClient
-from flows.preparation import Prepared, RunOptions
+from flows.preparation import Prepared, RunOptions, refuse_what_the_service_asks
+from flows.quoting import service_prices
 from flows.shared_service import ServiceKind, enter_shared_service
 from tasks.models import REQUESTS
 from tasks.paying.echo import HistoryEcho
@@ -96,6 +98,8 @@ async def set_up(
         if damaged or plan.cost_upper > 0:
             # The key is tried, and the service's clock and nature are learnt, before anything depends on them.
             await client.balance()
+        asked = await service_prices(prepared, client, base_url, books)
+        refuse_what_the_service_asks(plan, asked, options, prepared.day)
         simulated = settings.embedded or client.simulated or await _was_simulated(ledger, settings)
         provider = "simulator" if simulated else "wavespeed"
         run = await ledger.call(
@@ -115,9 +119,14 @@ async def set_up(
         stack.push_async_callback(_end, heart)
         usual = await _usual_seconds(ledger, settings)
         settlement = Settlement(
-            client, ledger, run.id, pause_seconds=min(2.0, settings.poll) / 2, show_spent=progress.spent
+            client,
+            ledger,
+            run.id,
+            pause_seconds=min(2.0, settings.poll) / 2,
+            show_spent=progress.spent,
+            prices=asked.prices,
         )
-        yield Workbench(
+        bench = Workbench(
             run_id=run.id,
             owner=owner,
             settings=settings,
@@ -144,8 +153,13 @@ async def set_up(
             usual_seconds=await _learnt_seconds(ledger, settings),
             flow_run_id=flow_run_id,
             frozen=options.frozen,
-            notes=[_DAMAGED.format(len(damaged))] if damaged else [],
+            prices=asked.prices,
+            prices_asked=dict.fromkeys(asked.asked, time.monotonic() - asked.age_seconds),
+            capped=options.budget is not None or settings.day_cap is not None,
+            notes=[*([_DAMAGED.format(len(damaged))] if damaged else []), *asked.notes],
         )
+        stack.push_async_callback(bench.first_bills.close)
+        yield bench
 
 
 async def _set_damaged_aside(store: AssetStore, plan: Plan) -> list[str]:

@@ -53,6 +53,13 @@ class Switches(_Strict):
     ticket_upload: bool = True  # False: POST /media/uploads answers 404 and only the older upload works
     video_usd_per_second: Decimal = Field(default=Decimal("0.36"), ge=0)  # 0.168 was seen elsewhere
     discount_rate: Decimal = Field(default=Decimal(0), ge=0, lt=1)  # 0.1: one pays a tenth less
+    price_factor: Decimal = Field(default=Decimal(1), ge=0)  # of every price; 2: all is twice as dear
+    bill_factor: Decimal = Field(default=Decimal(1), ge=0)  # what is billed, by what model/price quotes
+    currency: str = "USD"  # that model/price names; empty: it names none
+    billing_lag_seconds: float = Field(
+        default=0.0, ge=0
+    )  # until a charge is in the billing record; real time
+    billing_uuids: Literal["own", "shared"] = "own"  # whether a refund has its deduction's uuid
     error_field: Literal["message", "error"] = "message"
     billing_amounts: Literal["dollars", "millionths"] = "dollars"
     timestamp_digits: int = Field(default=3, ge=3, le=9)

@@ -21,10 +21,14 @@ from simulator.worker import clip_seconds
 
 @dataclass(frozen=True)
 class Price:
-    """Millionths of a dollar; ``billed_seconds`` is None for pictures."""
+    """Millionths of a dollar; ``billed_seconds`` is None for pictures.
+
+    ``paid`` is what is quoted, ``billed`` what is really taken.
+    """
 
     listed: int
     paid: int
+    billed: int
     billed_seconds: Fraction | None = None
 
 
@@ -44,5 +48,7 @@ def billed_seconds(seconds: Fraction, switches: Switches) -> Fraction:
 
 
 def _price(listed: Decimal | Fraction, switches: Switches, billed: Fraction | None = None) -> Price:
-    paid = Fraction(listed) * (1 - Fraction(switches.discount_rate))
-    return Price(to_millionths(listed), to_millionths(paid), billed)
+    before = Fraction(listed) * Fraction(switches.price_factor)
+    paid = before * (1 - Fraction(switches.discount_rate))
+    taken = paid * Fraction(switches.bill_factor)
+    return Price(to_millionths(before), to_millionths(paid), to_millionths(taken), billed)

@@ -14,6 +14,7 @@ from simulator.envelope import Refusal, dollars, success
 from simulator.media import MediaUnreadable
 from simulator.pricing import price_of
 from simulator.service import Service
+from simulator.service_time import NANOSECONDS, now
 from simulator.tables import charges
 from simulator.worker import MediaRejected
 
@@ -64,8 +65,8 @@ def account_routes(service: Service) -> APIRouter:
                 "price": dollars(quoted.listed),
                 "discounted_price": dollars(quoted.paid),
                 "discount_rate": float(service.switches.discount_rate),
-                "currency": "USD",
             }
+            | ({"currency": service.switches.currency} if service.switches.currency else {})
         )
 
     @router.post("/billings/search")
@@ -97,7 +98,8 @@ def account_routes(service: Service) -> APIRouter:
 
 def _conditions(service: Service, query: BillingsQuery) -> list[ColumnElement[bool]]:
     table = charges.c
-    conditions = [table.kind != "top_up"]
+    lag = round(service.switches.billing_lag_seconds * NANOSECONDS)
+    conditions = [table.kind != "top_up", table.at <= now() - lag]
     if query.billing_type is not None:
         conditions.append(table.kind == query.billing_type)
     if query.prediction_uuids is not None:

@@ -182,7 +182,7 @@ def _accept(
         "status": "created",
         "input": sent.input,
         "parameters": sent.parameters,
-        "price": price.paid,
+        "price": price.billed,
         "created_at": now(),
         "webhook": sent.webhook,
     }

@@ -60,12 +60,13 @@ class Views:
         amount: float = (
             dollars(charge.amount) if self._switches.billing_amounts == "dollars" else charge.amount
         )
+        uuid = charge.uuid if self._switches.billing_uuids == "own" else prediction.id
         return {
-            "uuid": charge.uuid,
+            "uuid": uuid,
             "billing_type": charge.kind,
             "price": amount,
             "created_at": self._clock.text(charge.at),
-            "order": {"uuid": charge.uuid, "type": "prediction", "amount": amount},
+            "order": {"uuid": uuid, "type": "prediction", "amount": amount},
             "prediction": {
                 "uuid": prediction.id,
                 "model_uuid": prediction.model,

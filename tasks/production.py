@@ -135,6 +135,7 @@ class Production:
             self._carried(made, part),
             self._prices,
             planned.reason,
+            self._plan.rounding,
         )
 
     def _carried(self, made: MadeBrief, part: Part) -> Sequence[WorkInput]:

@@ -24,7 +24,8 @@ class WorkInput(_Document):
 class StageWork(_Document):
     """Everything that the three stage tasks need to know, and nothing that cannot be written down as JSON.
 
-    ``estimated`` and ``worst_case`` are millionths of a dollar; ``key`` names equal work.
+    ``estimated`` and ``worst_case`` are millionths of a dollar; ``key`` names equal work. ``measured`` are a clip's
+    billed seconds before any rounding up, where ``quantity`` are those that the account is billed.
     """
 
     brief: str
@@ -43,6 +44,11 @@ class StageWork(_Document):
     estimated: int
     worst_case: int
     reason: str
+    measured: Decimal | None = None
+
+    @property
+    def measured_quantity(self) -> Decimal:
+        return self.quantity if self.measured is None else self.measured
 
     @property
     def kind(self) -> Literal["image", "video"]:

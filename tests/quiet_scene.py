@@ -28,6 +28,9 @@ class QuietScene:
         self.workplace.environment["CAMPAIGN_POLL_SECONDS"] = "0.05"
         self.image = self.workplace.picture(size=(320, 320))
         self.csv = ""
+        # Of the runs from now on: in millionths of a dollar; and where they die, and at which time that they come by.
+        self.budget: int | None = None
+        self.crash: tuple[str, int] | None = None
 
     def briefs(self, *names: str, **more: str) -> None:
         """A picture each; ``more`` columns are the same for all."""
@@ -36,7 +39,13 @@ class QuietScene:
     def rows(self, rows: Sequence[Mapping[str, str]], name: str = "spring.csv") -> None:
         self.csv = self.workplace.campaign(rows, name)
 
-    def start(self, *, flags: str = "", first: str = "", **environment: str) -> Any:
+    def start(
+        self,
+        *,
+        flags: str = "",
+        first: str = "",
+        **environment: str,
+    ) -> Any:
         assert flags in {"", "--partial"}
         own = {
             name: value
@@ -44,10 +53,23 @@ class QuietScene:
             if name.startswith(("WAVESPEED_", "CAMPAIGN_"))
         }
         return Command(
-            self.folder, own, self.csv, self.log, partial=flags == "--partial", first=first
+            self.folder,
+            own,
+            self.csv,
+            self.log,
+            budget=self.budget,
+            crash=self.crash,
+            partial=flags == "--partial",
+            first=first,
         ).start()
 
-    def run(self, *, flags: str = "", first: str = "", **environment: str) -> int:
+    def run(
+        self,
+        *,
+        flags: str = "",
+        first: str = "",
+        **environment: str,
+    ) -> int:
         """The exit status; what was said is in ``said``, and is no traceback."""
         self.log.unlink(missing_ok=True)
         status = ended(self.start(flags=flags, first=first, **environment))

@@ -81,6 +81,25 @@ def bill_line(number: int, kind: str = "deduct", price: object = "0.028") -> dic
     }
 
 
+async def test_a_deduction_and_a_refund_of_one_uuid_are_two_lines_and_a_line_seen_twice_is_one() -> None:
+    lines = [bill_line(1), bill_line(1, "refund"), bill_line(2), bill_line(2)]
+    for line in lines:
+        line["uuid"] = f"order-of-{line['prediction']['uuid']}"
+    async with Script(Account(lines)).client() as client:
+        entries = await client.billings()
+    assert [(int(entry.prediction_id, 16), entry.kind) for entry in entries] == [
+        (1, "deduct"),
+        (1, "refund"),
+        (2, "deduct"),
+    ]
+
+
+async def test_the_currency_of_a_price_is_read() -> None:
+    for named, currency in (({"currency": "eur"}, "EUR"), ({}, "USD"), ({"currency": None}, "USD")):
+        async with Script(envelope({"price": "1.8"} | named)).client() as client:
+            assert (await client.price("m/edit", {})).currency == currency
+
+
 @pytest.mark.parametrize("filters", [True, False])
 async def test_billings_in_batches_and_pages(filters: bool) -> None:
     lines = [bill_line(number) for number in range(300)] + [bill_line(7, "refund", 28_000)]

@@ -3,13 +3,22 @@
 import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ledger_support import HandClock, Worker, asset_named, python, work_named
 
-from blocks.ledger import AttemptState, CapReached, IllegalTransition, LeaseLost, Ledger, RunMoney
+from blocks.ledger import (
+    AttemptRow,
+    AttemptState,
+    CapReached,
+    IllegalTransition,
+    LeaseLost,
+    Ledger,
+    RunMoney,
+)
 
 pytest_plugins = ("ledger_fixtures",)
 
@@ -262,3 +271,101 @@ def test_two_processes_share_a_cap(ledger_url: str) -> None:
         total = sum(made for made, _ in answers)
         assert cap - 5 < total <= cap
         assert ledger.run_money(run_id) == RunMoney(charged=0, reserved=total)
+
+
+def test_a_reservation_from_before_a_dearer_price_is_raised_as_it_is_taken_over(ledger: Ledger) -> None:
+    earlier = Worker.of(ledger)
+    unsent = earlier.bring(work_named("unsent"), AttemptState.RESERVED)
+    ledger.leave(earlier.owner)
+    poor, rich = Worker.of(ledger, budget=83_999), Worker.of(ledger, budget=84_000)
+    poor.claim(work_named("unsent"))
+    with pytest.raises(CapReached):
+        ledger.resume(unsent.id, run_id=poor.run_id, owner=poor.owner, worst_case=84_000)
+    assert (ledger.attempt(unsent.id).run_id, ledger.attempt(unsent.id).reserved) == (earlier.run_id, 28_000)
+    ledger.release(work_named("unsent").key, poor.owner)
+    rich.claim(work_named("unsent"))
+    taken = ledger.resume(unsent.id, run_id=rich.run_id, owner=rich.owner, worst_case=84_000)
+    assert (taken.reserved, taken.run_id) == (84_000, rich.run_id)
+    assert ledger.run_money(rich.run_id) == RunMoney(charged=0, reserved=84_000)
+    again = ledger.resume(unsent.id, run_id=rich.run_id, owner=rich.owner, worst_case=1)
+    assert again.reserved == 84_000, "never lowered"
+
+
+@pytest.mark.parametrize(("budget", "day_cap"), [(99, None), (None, 99)])
+def test_right_before_it_is_sent_a_reservation_holds_today_s_price_or_nothing_is_sent(
+    ledger: Ledger, budget: int | None, day_cap: int | None
+) -> None:
+    worker = Worker.of(ledger, budget=budget)
+    for name in ("one", "two"):
+        worker.claim(work_named(name))
+    one, two = (worker.reserve(work_named(name), worst_case=30) for name in ("one", "two"))
+
+    def intend(attempt: AttemptRow, worst_case: int) -> AttemptRow:
+        return ledger.intend(
+            attempt.id,
+            body={},
+            input_sha256s=[],
+            request_timeout_s=30.0,
+            day_cap=day_cap,
+            worst_case=worst_case,
+        )
+
+    with pytest.raises(CapReached):
+        intend(one, 70)
+    assert ledger.attempt(one.id) == one
+    assert intend(one, 69).reserved == 69
+    assert intend(two, 30).reserved == 30
+    assert ledger.run_money(worker.run_id) == RunMoney(charged=0, reserved=99)
+
+
+def test_a_dearer_bill_raises_what_is_held_for_requests_of_its_kind_that_were_sent(ledger: Ledger) -> None:
+    worker, other = Worker.of(ledger, budget=1_000), Worker.of(ledger)
+
+    def sent(name: str, *, worker: Worker = worker, resolution: str = "1k", quantity: int = 2) -> AttemptRow:
+        worker.claim(work_named(name))
+        attempt = ledger.reserve(
+            work_named(name).key,
+            run_id=worker.run_id,
+            owner=worker.owner,
+            estimated=20,
+            worst_case=20,
+            quantity=Decimal(quantity),
+        )
+        body = {"resolution": resolution}
+        return ledger.intend(attempt.id, body=body, input_sha256s=[], request_timeout_s=30.0)
+
+    two, ten = sent("two"), sent("ten", quantity=10)
+    others = [sent("another size", resolution="2k"), sent("another run", worker=other)]
+    settled = ledger.submitted(sent("settled").id, "settled")
+    ledger.settle(settled.id, charged=20, billed=True, run_id=worker.run_id)
+    worker.claim(work_named("not sent"))
+    not_sent = worker.reserve(work_named("not sent"), worst_case=20)
+    ledger.hold_at_least(worker.run_id, two.model, "1k", lambda quantity: int(15 * quantity))
+    assert [ledger.attempt(one.id).reserved for one in (two, ten)] == [30, 150]
+    assert [ledger.attempt(one.id).reserved for one in (*others, not_sent)] == [20] * 3
+    ledger.hold_at_least(worker.run_id, two.model, "1k", lambda _: 1)
+    assert ledger.attempt(ten.id).reserved == 150, "never lowered"
+
+
+def test_only_what_the_bill_showed_teaches_later_runs(ledger: Ledger) -> None:
+    worker = Worker.of(ledger)
+    rows = {
+        name: worker.bring(work_named(name), AttemptState.SUBMITTED) for name in ("guess", "bill", "free")
+    }
+    ledger.settle(rows["guess"].id, charged=28_000, run_id=worker.run_id)
+    ledger.settle(rows["free"].id, charged=0, billed=True, run_id=worker.run_id)
+    assert ledger.bills(rows["bill"].service, rows["bill"].model) == []
+    ledger.settle(rows["bill"].id, charged=30_000, refunded=30_000, billed=True, run_id=worker.run_id)
+    # Its body has no number of pictures, and nobody wrote the quantity down: it cannot be told what one costs.
+    assert ledger.bills(rows["bill"].service, rows["bill"].model) == []
+    key = work_named("known").key
+    worker.claim(work_named("known"))
+    known = ledger.reserve(
+        key, run_id=worker.run_id, owner=worker.owner, estimated=1, worst_case=1, quantity=Decimal("4.25")
+    )
+    ledger.submitted(worker.intend(known).id, "known")
+    ledger.settle(known.id, charged=30_000, billed=True, run_id=worker.run_id)
+    [bill] = ledger.bills(known.service, known.model)
+    assert (bill.quantity, bill.charged, bill.resolution) == (Decimal("4.25"), 30_000, None)
+    # Booked again at its price, it stays what the bill has shown.
+    assert ledger.settle(known.id, charged=30_000, run_id=worker.run_id).billed_at == bill.billed_at

@@ -162,6 +162,42 @@ def test_a_discount_is_what_one_pays(tmp_path: Path) -> None:
         assert simulator.books.charged_total() == 25_200
 
 
+def test_prices_and_bills_may_be_dearer_than_the_list_and_the_quote(tmp_path: Path) -> None:
+    with switched(tmp_path, price_factor="1.5", bill_factor="2", currency="EUR") as simulator:
+        inputs = edit(simulator)
+        quote = simulator.data("POST", "/api/v3/model/price", json={"model_id": IMAGE_EDIT, "inputs": inputs})
+        assert (quote["price"], quote["discounted_price"], quote["currency"]) == (0.042, 0.042, "EUR")
+        simulator.submit(IMAGE_EDIT, inputs)
+        assert simulator.books.charged_total() == 84_000
+
+
+def test_a_price_may_name_no_currency(tmp_path: Path) -> None:
+    with switched(tmp_path, currency="") as simulator:
+        asked = {"model_id": IMAGE_EDIT, "inputs": edit(simulator)}
+        assert "currency" not in simulator.data("POST", "/api/v3/model/price", json=asked)
+
+
+def test_a_charge_may_come_late_into_the_billing_record(tmp_path: Path) -> None:
+    with switched(tmp_path, billing_lag_seconds=3_600) as simulator:
+        simulator.submit(IMAGE_EDIT, edit(simulator))
+        assert simulator.books.charged_total() == 28_000
+        assert simulator.data("POST", "/api/v3/billings/search", json={})["items"] == []
+
+
+@pytest.mark.parametrize(("uuids", "different"), [("own", 2), ("shared", 1)])
+def test_a_refund_may_have_its_deduction_s_uuid(tmp_path: Path, uuids: str, different: int) -> None:
+    with switched(tmp_path, rules=FAILING, billing_uuids=uuids, refund_after_seconds=0) as simulator:
+        simulator.submit(IMAGE_EDIT, edit(simulator) | {"prompt": "other"})
+
+        def both() -> list[dict[str, Any]]:
+            found = simulator.data("POST", "/api/v3/billings/search", json={})["items"]
+            return list(found) if len(found) == 2 else []
+
+        lines = eventually(both)
+        assert {line["billing_type"] for line in lines} == {"deduct", "refund"}
+        assert len({line["uuid"] for line in lines}) == different
+
+
 @pytest.mark.parametrize(
     ("reading", "status", "code"),
     [("http_400", 400, 400), ("http_402", 402, 402), ("envelope_1407", 200, 1407)],

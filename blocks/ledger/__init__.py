@@ -1,7 +1,7 @@
 """The ledger of generations, attempts, runs and money (SQLite, or PostgreSQL where several machines work)."""
 
 from blocks.ledger.forgetting import KeptResult
-from blocks.ledger.learnt import StepSeconds
+from blocks.ledger.learnt import Bill, StepSeconds, asked_for
 from blocks.ledger.ledger import AsyncLedger, Ledger
 from blocks.ledger.owners import HEARTBEAT_SECONDS, LEASE_SECONDS
 from blocks.ledger.records import (
@@ -46,6 +46,7 @@ __all__ = [
     "AsyncLedger",
     "AttemptRow",
     "AttemptState",
+    "Bill",
     "Busy",
     "CapReached",
     "Claim",
@@ -71,5 +72,6 @@ __all__ = [
     "Upload",
     "UsualSeconds",
     "WorkInput",
+    "asked_for",
     "new_run_id",
 ]

@@ -85,6 +85,7 @@ class Attempts(Part):
         queue_s: float | None = None,
         upload_s: float | None = None,
         day_cap: int | None = None,
+        worst_case: int = 0,
         alone: bool = False,
         account: str | None = None,
         balance_before: int | None = None,
@@ -98,9 +99,11 @@ class Attempts(Part):
         millionths at ``balance_at``, ``skew_low`` and ``skew_high`` bound the service's clock less the ledger's in
         seconds: by these a lost reply is judged.
 
-        The last door before the money: raises CapReached where the run, or the day, has come to be over its budget
-        since (by what it resumed, or was charged), LeaseLost where the work is another's, and, if it is to be
-        ``alone``, AnotherUnderWay where another request of the model is under way, or its fate is being looked for.
+        ``worst_case`` is what it may cost at today's price: a reservation from before that price is raised to it. The
+        last door before the money: raises CapReached where the run, or the day, has no room for that, or has come to
+        be over its budget since (by what it resumed, or was charged), LeaseLost where the work is another's, and, if
+        it is to be ``alone``, AnotherUnderWay where another request of the model is under way, or its fate is being
+        looked for.
         """
         with self._database.write() as connection:
             generation, attempt = self._locked_attempt(connection, attempt_id)
@@ -112,9 +115,10 @@ class Attempts(Part):
                 require_alone(self._database, connection, attempt, now)
             # What was reserved on another day is spent today.
             overnight = attempt.reserved_at < day_start(now)
-            wanted = attempt.reserved if overnight else 0
-            check_day(self._database, connection, attempt.service, day_cap, wanted, now)
-            check_run(connection, attempt.run_id, 0, now)
+            held = max(attempt.reserved, worst_case)
+            more = held - attempt.reserved
+            check_day(self._database, connection, attempt.service, day_cap, held if overnight else more, now)
+            check_run(connection, attempt.run_id, more, now)
             # Whoever looks from now on finds the lease alive while the request is under way.
             connection.execute(
                 sa.update(owners).where(owners.c.id == generation.lease_owner).values(heartbeat_at=now)
@@ -122,6 +126,7 @@ class Attempts(Part):
             values = {
                 "state": AttemptState.INTENT,
                 "intent_at": now,
+                "reserved": held,
                 "reserved_at": now if overnight else attempt.reserved_at,
                 "intent_lease": token,
                 "error": None,
@@ -336,6 +341,8 @@ def settled_values(attempt: AttemptRow, settlement: Settlement, run_id: str, now
     }
     if settlement.list_price is not None:
         values["list_price"] = settlement.list_price
+    if settlement.billed:
+        values["billed_at"] = now
     if settlement.discounted_price is not None:
         values["discounted_price"] = settlement.discounted_price
     return values

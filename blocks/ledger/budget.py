@@ -3,13 +3,15 @@
 The check and the reservation are one transaction that holds the run's row, so they cannot interleave.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import sqlalchemy as sa
 
 from blocks.ledger.database import Database
+from blocks.ledger.learnt import asked_for
 from blocks.ledger.owners import is_alive
 from blocks.ledger.part import Part, attempt_from, day_start, update_attempt
 from blocks.ledger.records import AttemptRow, AttemptState, CapReached, IllegalTransition, RunMoney
@@ -40,9 +42,12 @@ class Budget(Part):
         owner: str,
         estimated: int,
         worst_case: int,
+        quantity: Decimal | None = None,
         day_cap: int | None = None,
     ) -> AttemptRow:
         """Begin an attempt at the claimed work and set ``worst_case`` of the run's budget aside for it.
+
+        ``quantity``: how many pictures, or seconds before any rounding up; later runs learn the price of one from it.
 
         Raises CapReached, changing nothing, where the run's budget or ``day_cap`` (all runs at this service, since
         midnight UTC) does not cover it; LeaseLost where the work is not this process's; IllegalTransition where an
@@ -75,6 +80,7 @@ class Budget(Part):
                     model=generation.model,
                     estimated=estimated,
                     reserved=worst_case,
+                    quantity=quantity,
                     refunded=0,
                     owner=owner,
                     lease=token,
@@ -85,12 +91,21 @@ class Budget(Part):
             )
             return attempt_from(created.one())
 
-    def resume(self, attempt_id: int, *, run_id: str, owner: str, day_cap: int | None = None) -> AttemptRow:
+    def resume(
+        self,
+        attempt_id: int,
+        *,
+        run_id: str,
+        owner: str,
+        worst_case: int = 0,
+        day_cap: int | None = None,
+    ) -> AttemptRow:
         """Go on with an attempt that ``claim`` handed out: from now on it is this run's and this owner's.
 
         What was sent is spent, so its reservation moves to this run without asking the cap; one that was only
-        ``reserved`` must fit in (else CapReached, and it stays where it was). What is settled stays where it
-        was settled. An earlier ``intent`` becomes ``unknown``: its reply is lost. Look at the returned state.
+        ``reserved`` must fit in (else CapReached, and it stays where it was), and holds ``worst_case`` from then on,
+        where today's price makes that more than it held. What is settled stays where it was settled. An earlier
+        ``intent`` becomes ``unknown``: its reply is lost. Look at the returned state.
         """
         with self._database.write() as connection:
             generation, attempt = self._locked_attempt(connection, attempt_id)
@@ -100,17 +115,10 @@ class Budget(Part):
             if attempt.charged is None:
                 values["run_id"] = run_id
             if attempt.state == AttemptState.RESERVED:
-                check_day(
-                    self._database,
-                    connection,
-                    attempt.service,
-                    day_cap,
-                    attempt.reserved,
-                    now,
-                    without=attempt_id,
-                )
-                check_run(connection, run_id, attempt.reserved, now, without=attempt_id)
-                values["reserved_at"] = now
+                held = max(attempt.reserved, worst_case)
+                check_day(self._database, connection, attempt.service, day_cap, held, now, without=attempt_id)
+                check_run(connection, run_id, held, now, without=attempt_id)
+                values |= {"reserved": held, "reserved_at": now}
             elif attempt.state == AttemptState.INTENT and attempt.intent_lease != token:
                 values |= {"state": AttemptState.UNKNOWN, "unknown_at": now}
                 values["error"] = "the process that sent the request ended before the reply was on record"
@@ -119,6 +127,33 @@ class Budget(Part):
                     f"attempt {attempt_id} is {attempt.state}: there is nothing to resume"
                 )
             return update_attempt(connection, attempt_id, values)
+
+    def hold_at_least(
+        self, run_id: str, model: str, resolution: str | None, worst_case: Callable[[Decimal], int]
+    ) -> None:
+        """Raise what a run holds for requests of this model and resolution that were sent and are not settled.
+
+        ``worst_case`` gives millionths for a quantity, at a price that a bill has shown. No cap is asked: they are
+        spent, and what they may cost is no longer free for others.
+        """
+        with self._database.write() as connection:
+            rows = connection.execute(
+                sa.select(attempts)
+                .where(
+                    attempts.c.run_id == run_id,
+                    attempts.c.model == model,
+                    attempts.c.charged.is_(None),
+                    attempts.c.state.not_in((AttemptState.RESERVED, AttemptState.WITHDRAWN)),
+                )
+                .order_by(attempts.c.id)
+            ).all()
+            for attempt in map(attempt_from, rows):
+                place, quantity = asked_for(attempt.model, attempt.body, attempt.quantity)
+                if place[1] != resolution or quantity is None:
+                    continue
+                held = worst_case(quantity)
+                if held > attempt.reserved:
+                    update_attempt(connection, attempt.id, {"reserved": held})
 
     def run_money(self, run_id: str) -> RunMoney:
         """Sum up what the run has cost so far and holds."""

@@ -3,7 +3,7 @@
 Money is whole millionths of a dollar, moments are aware and UTC, durations are seconds.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -205,6 +205,10 @@ class AttemptRow:
     # Only where attempts without an id are listed: its owner is alive and may be in the POST at this moment.
     # Such an attempt counts among the possible makers of a prediction, but nothing may be decided about it.
     posting: bool = False
+    # Pictures, or the clip's billed seconds before any rounding up; None in ledgers from before it was kept.
+    quantity: Decimal | None = None
+    # When the account's bill showed its cost; None where it was booked at its price, or is not settled yet.
+    billed_at: datetime | None = None
 
     @property
     def kept_until(self) -> datetime | None:
@@ -252,12 +256,14 @@ Claim = AlreadyStored | Busy | Granted | HeldForPerson
 
 @dataclass(frozen=True)
 class Settlement:
-    """What an attempt cost by the service's books (or by its price, until the books are read)."""
+    """What an attempt cost by the service's books (``billed``), or by its price, until the books are read."""
 
     charged: int
     refunded: int = 0
     list_price: int | None = None
     discounted_price: int | None = None
+    # An amount is the same, wherever it was read.
+    billed: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True)

@@ -136,7 +136,7 @@ class Recovery(Part):
             raise NeedsPerson(taken(prediction_id)) from error
 
     def send_again(self, attempt_id: int) -> AttemptRow:
-        """Let a ``held`` or ``unknown`` attempt be sent again by the next run: a person says that nothing came of it."""
+        """Let a ``held`` or ``unknown`` attempt be sent again by the next run: a person says it came to nothing."""
         with self._database.write() as connection:
             _, attempt = self._locked_attempt(connection, attempt_id)
             if attempt.state not in _OPEN_TO_PERSONS or attempt.prediction_id is not None:
@@ -191,11 +191,13 @@ class Recovery(Part):
         refunded: int = 0,
         list_price: int | None = None,
         discounted_price: int | None = None,
+        billed: bool = False,
         run_id: str,
     ) -> AttemptRow:
         """Book what a prediction cost. Needs no lease; may be repeated as the service's books change.
 
-        The first run that settles an attempt is the run it is charged in.
+        ``billed``: the account's bill says so, and later runs may learn from it. The first run that settles an attempt
+        is the run it is charged in.
         """
         if charged < 0 or refunded < 0:
             raise ValueError("what was charged and refunded are amounts of zero or more")
@@ -203,7 +205,7 @@ class Recovery(Part):
             _, attempt = self._locked_attempt(connection, attempt_id)
             if attempt.prediction_id is None:
                 raise IllegalTransition(f"attempt {attempt_id} has no prediction that could be billed")
-            settlement = Settlement(charged, refunded, list_price, discounted_price)
+            settlement = Settlement(charged, refunded, list_price, discounted_price, billed)
             now = self._database.now(connection)
             return update_attempt(connection, attempt_id, settled_values(attempt, settlement, run_id, now))
 

@@ -28,7 +28,7 @@ from sqlalchemy import (
 )
 
 # The newest migration. Kept here as well so that opening a ledger that is up to date need not import Alembic.
-NEWEST_VERSION = "0002"
+NEWEST_VERSION = "0004"
 # Not Alembic's usual name: Prefect keeps an alembic_version of its own, perhaps in the same database.
 VERSION_TABLE = "ledger_version"
 
@@ -175,6 +175,9 @@ attempts = Table(
     Column("refunded", BigInteger, nullable=False),
     Column("list_price", BigInteger),
     Column("discounted_price", BigInteger),
+    # What was asked for: pictures, or the clip's billed seconds before any rounding up.
+    Column("quantity", ExactNumber),
+    Column("billed_at", Moment),  # when the account's bill showed it; None: booked at its price, or not yet
     # Why it did not go straight on.
     Column("error_code", Text),
     Column("error", Text),

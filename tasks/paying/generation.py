@@ -22,6 +22,7 @@ from blocks.ledger import (
     StoredGeneration,
 )
 from blocks.ledger import WorkInput as LedgerInput
+from tasks.paying.asking_prices import place_of, worst_case_of
 from tasks.paying.collecting import as_record, ask_again_for_held, await_end, collect
 from tasks.paying.recovery import resolve
 from tasks.paying.restoring import make_whole
@@ -128,6 +129,7 @@ async def _carry_out(
             attempt.id,
             run_id=bench.run_id,
             owner=bench.owner,
+            worst_case=worst_case_of(bench, work),
             day_cap=bench.settings.day_cap,
         )
         if attempt.state in {AttemptState.INTENT, AttemptState.UNKNOWN}:
@@ -136,11 +138,16 @@ async def _carry_out(
         if attempt.prediction_id is not None:
             bench.progress.stage_submitted(work.brief, work.stage, found=True)
     async with AsyncExitStack() as stack:
+        probe = None
         with watch.step("queue_s"):
+            if attempt is None or attempt.state is AttemptState.RESERVED:
+                probe = await stack.enter_async_context(bench.first_bills.turn(place_of(work)))
             await stack.enter_async_context(bench.limits.place())
         if attempt is None or attempt.state is AttemptState.RESERVED:
             earlier = False
             attempt = await submit(bench, work, attempt, watch)
+        if probe is not None:
+            probe.sent(attempt)
         outputs = await await_end(bench, work, attempt, watch)
     assets = await collect(bench, work, attempt, outputs, watch)
     return StageResult(

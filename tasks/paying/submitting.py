@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections.abc import Coroutine
 from datetime import UTC, datetime
-from decimal import ROUND_UP, Decimal
 from functools import partial
 from typing import Any
 
@@ -12,18 +11,16 @@ from blocks.errors import (
     AccountRefused,
     BudgetRefused,
     InputNotFetched,
-    NotFound,
     OutcomeUnknown,
     PredictionFailed,
     RateLimited,
     RequestLost,
     RequestRefused,
-    Transient,
     Unreachable,
 )
 from blocks.ledger import AnotherUnderWay, AttemptRow, AttemptState, CapReached
-from blocks.money import dollars_text
 from tasks.models import REQUESTS
+from tasks.paying.asking_prices import ask_price, worst_case_of
 from tasks.paying.departure import Departure
 from tasks.paying.recovery import resolve
 from tasks.paying.stopwatch import Stopwatch
@@ -55,13 +52,13 @@ async def submit(
     with watch.step("upload_s"):
         urls = await upload_inputs(bench, work)
     body = REQUESTS[work.stage].model_validate(work.parameters).body(urls)
-    unit_price = await _quoted_unit_price(bench, work, body)
+    await ask_price(bench, work, body)
     await bench.echo.learn_from_earlier(work.model)
     patience_ends = time.monotonic() + bench.settings.patience_seconds
     while True:
         bench.stop.check_spending()
         if attempt is None:
-            attempt = await _reserve(bench, work, unit_price, watch)
+            attempt = await _reserve(bench, work, watch)
         bench.progress.stage_reserved(work.brief, work.stage, attempt.reserved)
         with watch.step("queue_s"):
             await bench.limits.turn(work.kind)
@@ -71,7 +68,11 @@ async def submit(
             attempt = await _post_in_turn(bench, work, attempt, body, watch)
         except CapReached as error:
             await bench.ask(bench.ledger.withdrawn, attempt.id, str(error))
-            raise
+            if not error.may_pass:
+                raise
+            # A dearer price than it was reserved at: it waits for room again, without holding any meanwhile.
+            attempt = None
+            continue
         except RateLimited as error:
             pause = error.retry_after or PAUSE_SECONDS
             if time.monotonic() + pause > patience_ends:
@@ -142,6 +143,7 @@ async def _post(
             queue_s=watch.seconds("queue_s"),
             upload_s=watch.seconds("upload_s"),
             day_cap=bench.settings.day_cap,
+            worst_case=worst_case_of(bench, work),
             alone=alone,
             balance_before=credit and credit[0],
             balance_at=credit and credit[1],
@@ -183,12 +185,9 @@ async def _post(
     )
 
 
-async def _reserve(bench: Workbench, work: StageWork, unit_price: int, watch: Stopwatch) -> AttemptRow:
+async def _reserve(bench: Workbench, work: StageWork, watch: Stopwatch) -> AttemptRow:
     if bench.frozen:
         raise BudgetRefused("--frozen: this would have to be paid for, and nothing may be")
-    # A service dearer than the price list must not slip under the cap.
-    dearer = max(Decimal(1), Decimal(unit_price) / work.unit_price) if work.unit_price else Decimal(1)
-    worst_case = int((work.worst_case * dearer).to_integral_value(ROUND_UP))
     while True:
         try:
             return await bench.ask(
@@ -197,7 +196,8 @@ async def _reserve(bench: Workbench, work: StageWork, unit_price: int, watch: St
                 run_id=bench.run_id,
                 owner=bench.owner,
                 estimated=work.estimated,
-                worst_case=worst_case,
+                worst_case=worst_case_of(bench, work),
+                quantity=work.measured_quantity,
                 day_cap=bench.settings.day_cap,
             )
         except CapReached as error:
@@ -206,27 +206,3 @@ async def _reserve(bench: Workbench, work: StageWork, unit_price: int, watch: St
                 raise
             with watch.step("queue_s"):
                 await bench.stop.sleep(CAP_SECONDS)
-
-
-async def _quoted_unit_price(bench: Workbench, work: StageWork, body: dict[str, object]) -> int:
-    """What the service itself asks for a unit, asked once a run for each model and resolution, free of charge."""
-    place = (work.model, work.resolution)
-    async with bench.lock(f"price {place}"):
-        if place not in bench.quoted:
-            try:
-                quote = await bench.client.price(work.model, body)
-            except AccountRefused as error:
-                bench.stop.set(StopReason.ACCOUNT_REFUSED, str(error))
-                raise
-            except (Transient, NotFound, RequestRefused, OutcomeUnknown):
-                bench.note(f"{work.model}: the service gave no price; the price list's is used")
-                bench.quoted[place] = work.unit_price
-            else:
-                unit = (Decimal(quote.discounted_price) / work.quantity).to_integral_value(ROUND_UP)
-                bench.quoted[place] = int(unit)
-                if abs(quote.discounted_price - work.estimated) > 1:
-                    bench.note(
-                        f"{work.model}: the service asks ${dollars_text(quote.discounted_price)} for what the price "
-                        f"list has at ${dollars_text(work.estimated)}"
-                    )
-    return bench.quoted[place]

@@ -19,6 +19,7 @@ from blocks.settings import Settings
 from blocks.wavespeed import WaveSpeedClient
 from tasks.paying.credit import Credit
 from tasks.paying.echo import HistoryEcho
+from tasks.paying.first_bills import FirstBills
 from tasks.paying.lookout import Lookout
 from tasks.paying.movement import Movement
 from tasks.paying.settlement import Settlement
@@ -26,6 +27,7 @@ from tasks.paying.stopwatch import Stopwatch
 from tasks.paying.waiting import PredictionWatch
 from tasks.paying.waiting_silence import Silence
 from tasks.stopping import StopSignal
+from tasks.unit_prices import Place, ServicePrices
 from tasks.watching.progress import RunProgress
 
 _Arguments = ParamSpec("_Arguments")
@@ -75,8 +77,12 @@ class Workbench:
     started_monotonic: float = field(default_factory=time.monotonic)
     notes: list[str] = field(default_factory=list)
     stopwatches: dict[tuple[str, str], Stopwatch] = field(default_factory=dict)
-    # Prices that the service itself quoted in this run, in millionths a unit, by model and resolution.
-    quoted: dict[tuple[str, str | None], int] = field(default_factory=dict)
+    # What the service itself quoted and billed, and when (monotonic) it was last asked for a price, answered or not.
+    prices: ServicePrices = field(default_factory=ServicePrices)
+    prices_asked: dict[Place, float] = field(default_factory=dict)
+    # Where a cap counts, one prediction of a model and resolution shows its bill before many leave.
+    capped: bool = False
+    first_bills: FirstBills = field(init=False)
     # The account's history, where a request whose answer was lost is looked for.
     history_silence: Silence = field(init=False)
     _locks: dict[str, asyncio.Lock] = field(default_factory=dict)
@@ -101,6 +107,15 @@ class Workbench:
 
     def __post_init__(self) -> None:
         self.credit = Credit(self.client)
+        self.first_bills = FirstBills(
+            self.settlement,
+            self.prices,
+            self.stop,
+            capped=self.capped,
+            pause_seconds=self.settings.poll / 2,
+            patience_seconds=self.settings.quiet,
+            note=self.note,
+        )
         self.history_silence = Silence(
             self.progress.note,
             who="the account's history",

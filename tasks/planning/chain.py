@@ -1,6 +1,7 @@
 """What goes into each stage of a brief: the pictures of the stage before, then those that the CSV names."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 
 from blocks.media import ClipFacts
@@ -9,6 +10,7 @@ from tasks.briefs.brief import Brief, ComposePart, EditPart, VideoPart
 from tasks.briefs.inputs import Inputs
 from tasks.identity import generation_key
 from tasks.models import StageRequest
+from tasks.unit_prices import Rounding
 from tasks.work import StageWork, WorkInput
 
 Part = EditPart | ComposePart | VideoPart
@@ -33,6 +35,29 @@ def seconds_of(part: Part, inputs: Inputs) -> Decimal | None:
     return facts.duration_seconds
 
 
+@dataclass(frozen=True)
+class BilledQuantities:
+    """Pictures, or seconds: as the account is billed them, at most, and before any rounding up."""
+
+    quantity: Decimal
+    at_most: Decimal
+    measured: Decimal
+
+
+def billed_quantities(
+    request: StageRequest, seconds: Decimal | None, rounding: Rounding | None
+) -> BilledQuantities:
+    """By what settled bills have shown; until one has, exact, and rounded up at most."""
+    measured, most = request.quantity_for(seconds), request.quantity_upper_bound_for(seconds)
+    match rounding:
+        case None:
+            return BilledQuantities(measured, most, measured)
+        case Rounding.EXACT:
+            return BilledQuantities(measured, measured, measured)
+        case Rounding.UP:
+            return BilledQuantities(most, most, measured)
+
+
 def key_of(service: str, request: StageRequest, sent: Sequence[WorkInput], take: int) -> str:
     return generation_key(
         service, request.model_id, request.parameters(), [item.sha256 for item in sent], take
@@ -47,12 +72,13 @@ def work_of(
     carried: Sequence[WorkInput],
     prices: PriceBook,
     reason: str,
+    rounding: Rounding | None = None,
 ) -> StageWork:
-    """The stage as the tasks take it, once every input is known."""
+    """The stage as the tasks take it, once every input is known. ``rounding``: how seconds are known to be billed."""
     request = part.request
     sent = inputs_of(part, inputs, carried)
     seconds = seconds_of(part, inputs)
-    quantity = request.quantity_for(seconds)
+    billed = billed_quantities(request, seconds, rounding)
     return StageWork(
         brief=brief.brief,
         stage=request.stage.value,
@@ -61,16 +87,15 @@ def work_of(
         parameters=request.parameters(),
         inputs=sent,
         take=brief.take,
-        quantity=quantity,
+        quantity=billed.quantity,
+        measured=billed.measured,
         unit=request.unit,
         resolution=request.price_resolution,
         output_format=None if isinstance(part, VideoPart) else part.request.output_format,
         expected_outputs=1 if isinstance(part, VideoPart) else part.request.num_images,
         unit_price=prices.unit_price(request.model_id, request.price_resolution),
-        estimated=prices.cost(request.model_id, request.price_resolution, quantity),
-        worst_case=prices.cost(
-            request.model_id, request.price_resolution, request.quantity_upper_bound_for(seconds)
-        ),
+        estimated=prices.cost(request.model_id, request.price_resolution, billed.quantity),
+        worst_case=prices.cost(request.model_id, request.price_resolution, billed.at_most),
         reason=reason,
     )
 

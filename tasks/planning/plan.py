@@ -10,6 +10,7 @@ from blocks.ledger import StoredGeneration
 from blocks.money import dollars_text
 from tasks.models import Stage
 from tasks.planning.plan_reasons import Cause
+from tasks.unit_prices import Rounding
 
 Action = Literal["generate", "cached", "blocked"]
 
@@ -37,11 +38,17 @@ class PlannedStage:
     list_cost_upper: int
     key: str | None
     resolution: str | None = None
+    # A clip's billed seconds before any rounding up, where ``quantity`` are those that the account is billed.
+    measured: Decimal | None = None
     causes: tuple[Cause, ...] = ()
     since_run: str | None = None
     equal_to: str | None = None
     collected: bool = False
     at_risk: bool = False
+
+    @property
+    def measured_quantity(self) -> Decimal:
+        return self.quantity if self.measured is None else self.measured
 
     @property
     def to_pay(self) -> bool:
@@ -90,6 +97,8 @@ class Plan:
     notes: tuple[str, ...]
     found: Mapping[tuple[str, Stage], StoredGeneration] = field(default_factory=dict)
     paid_before: int = 0
+    # How the account is billed for fractions of a second, where its bills have shown it.
+    rounding: Rounding | None = None
 
     @property
     def cost(self) -> int:

@@ -1,29 +1,48 @@
 """What the service itself asks for a plan's work, held against the price list. Asking is free."""
 
+import asyncio
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
-from blocks.errors import InputNotFetched, NotFound, RequestRefused, Transient
+from blocks.errors import AccountRefused, FetchRefused, InvalidInput, MediaError, ServiceError
 from blocks.money import dollars_text
 from blocks.wavespeed import Quote
 from tasks.briefs.brief import Campaign, ComposePart, EditPart, VideoPart
 from tasks.briefs.inputs import Inputs, LoadedInput
+from tasks.models import StageRequest
 from tasks.planning.chain import Part
 from tasks.planning.plan import Plan, PlannedStage
+from tasks.planning.plan_reasons import Cause
+from tasks.unit_prices import Place, ServicePrices, in_dollars, other_price
+
+_Answer = TypeVar("_Answer")
 
 # Clips are priced by their own seconds: a thousand of them would be a thousand questions, each with an upload.
 MOST_QUESTIONS = 50
 
 
+@dataclass(frozen=True)
+class Question:
+    """What a price is asked for: a request, with the fewest inputs with which it is valid."""
+
+    model: str
+    request: StageRequest
+    inputs: tuple[LoadedInput, ...]
+
+    def named(self) -> dict[str, Any]:
+        """What the price goes by: everything but the prompt and the pictures."""
+        parameters = {name: value for name, value in self.request.parameters().items() if name != "prompt"}
+        clips = [item.sha256 for item in self.inputs if item.media_type.startswith("video/")]
+        return {"model": self.model, "parameters": parameters, "clips": clips}
+
+
 class Service(Protocol):
-    """What answers; ``url_of`` gives an address at which the service can read an input."""
+    """What answers."""
 
-    async def url_of(self, item: LoadedInput) -> str: ...
-
-    async def price(self, model_id: str, inputs: Mapping[str, Any]) -> Quote: ...
+    async def price(self, question: Question) -> Quote: ...
 
 
 @dataclass(frozen=True)
@@ -116,28 +135,104 @@ class Quotes:
 async def ask_prices(plan: Plan, campaign: Campaign, inputs: Inputs, service: Service) -> Quotes:
     """Asks once for each model, resolution and quantity that the plan would pay for.
 
-    Raises AccountRefused; any other refusal to name a price is told in its place.
+    Raises AccountRefused, BudgetRefused where a price is in another currency; any other refusal to name a price is
+    told in its place.
     """
     alike: dict[tuple[str, str | None, Decimal], list[PlannedStage]] = defaultdict(list)
     for stage in plan.to_pay:
         alike[stage.model, stage.resolution, stage.quantity].append(stage)
     parts = {(b.brief, part.request.stage): part for b in campaign.briefs for part in b.parts}
     groups = list(alike.values())
-    prices = [
-        await _ask(group, parts[group[0].brief, group[0].stage], inputs, service)
+    prices = await _side_by_side(
+        _ask(group, parts[group[0].brief, group[0].stage], inputs, service)
         for group in groups[:MOST_QUESTIONS]
-    ]
+    )
     return Quotes(tuple(prices), sum(map(len, groups[MOST_QUESTIONS:])))
+
+
+@dataclass(frozen=True)
+class PlanPrices:
+    """What the service asks for a plan's work. ``notes`` tell where that is not what the price list has.
+
+    ``asked`` are the models and resolutions that were answered; the oldest answer is ``age_seconds`` old.
+    """
+
+    prices: ServicePrices
+    notes: tuple[str, ...] = ()
+    asked: frozenset[Place] = frozenset()
+    age_seconds: float = 0.0
+
+    def cost(self, stages: Sequence[PlannedStage]) -> int:
+        """The stages at the service's prices; at the list's where it named none, or where they were sent already."""
+        total = 0
+        for stage in stages:
+            cost = self.prices.cost((stage.model, stage.resolution), stage.measured_quantity)
+            total += stage.list_cost if cost is None or _is_under_way(stage) else cost
+        return total
+
+
+async def ask_unit_prices(
+    plan: Plan, campaign: Campaign, inputs: Inputs, prices: ServicePrices, service: Service
+) -> PlanPrices:
+    """Asks once for each model and resolution that the plan would pay for, by its largest request; ``prices`` learn it.
+
+    Raises AccountRefused, BudgetRefused where a price is in another currency. Where no price is named, the price list's
+    counts, and whoever sends the first request asks once more.
+    """
+    alike: dict[Place, list[PlannedStage]] = defaultdict(list)
+    for stage in plan.to_pay:
+        if not _is_under_way(stage):
+            alike[stage.model, stage.resolution].append(stage)
+    parts = {(b.brief, part.request.stage): part for b in campaign.briefs for part in b.parts}
+    largest = [max(group, key=lambda stage: stage.measured_quantity) for group in alike.values()]
+    answers = await _side_by_side(
+        _quote(stage, parts[stage.brief, stage.stage], inputs, service) for stage in largest
+    )
+    notes: list[str] = []
+    asked: set[Place] = set()
+    for stage, (quote, _) in zip(largest, answers, strict=True):
+        if quote is None:
+            continue
+        place = stage.model, stage.resolution
+        asked.add(place)
+        prices.learn_quote(place, quote, stage.measured_quantity, stage.unit_price)
+        notes += other_price(stage.model, quote, stage.list_cost)
+    return PlanPrices(prices, tuple(dict.fromkeys(notes)), frozenset(asked))
+
+
+def _is_under_way(stage: PlannedStage) -> bool:
+    """Its price is that of the day on which it was sent."""
+    return Cause.UNDER_WAY in stage.causes
+
+
+async def _side_by_side(questions: Iterable[Coroutine[Any, Any, _Answer]]) -> list[_Answer]:
+    """The answers in order. The first error ends the others, too."""
+    tasks = [asyncio.ensure_future(question) for question in questions]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _quote(
+    stage: PlannedStage, part: Part, inputs: Inputs, service: Service
+) -> tuple[Quote | None, str | None]:
+    """What the service asks, or why it named no price."""
+    try:
+        question = Question(stage.model, part.request, tuple(_stand_ins(part, inputs)))
+        return in_dollars(await service.price(question)), None
+    except AccountRefused:
+        raise
+    except (ServiceError, FetchRefused, InvalidInput, MediaError) as error:
+        # What is wrong with an input ends its own brief, when that comes to be sent, and no other.
+        return None, " ".join(str(error).split())
 
 
 async def _ask(group: Sequence[PlannedStage], part: Part, inputs: Inputs, service: Service) -> QuotedPrice:
     stage = group[0]
-    quote, problem = None, None
-    try:
-        urls = [await service.url_of(item) for item in _stand_ins(part, inputs)]
-        quote = await service.price(stage.model, part.request.body(urls))
-    except (Transient, NotFound, RequestRefused, InputNotFetched) as error:
-        problem = " ".join(str(error).split())
+    quote, problem = await _quote(stage, part, inputs, service)
     return QuotedPrice(
         model=stage.model,
         resolution=stage.resolution,

@@ -11,7 +11,8 @@ from tasks.briefs.brief import Brief, Campaign, ComposePart, EditPart, VideoPart
 from tasks.briefs.inputs import Inputs
 from tasks.identity import placeholder
 from tasks.models import Stage
-from tasks.planning.chain import Part, inputs_of, key_of, seconds_of
+from tasks.planning.chain import Part, billed_quantities, inputs_of, key_of, seconds_of
+from tasks.planning.learnt_prices import learnt
 from tasks.planning.past_runs import latest_stages
 from tasks.planning.plan import Action, Plan, PlannedStage
 from tasks.planning.plan_notes import notes_of, paid_before_note
@@ -64,6 +65,7 @@ class Planner:
         self._ledger = ledger
         self._store = store
         self._now = datetime.now(UTC)
+        self._rounding = learnt(service, prices, ledger).rounding if ledger is not None else None
         self._made = _Made()
         self._first_of: dict[str, str] = {}
         self._found: dict[tuple[str, Stage], StoredGeneration] = {}
@@ -89,7 +91,9 @@ class Planner:
         paid_before = self._paid_before(in_order)
         if paid_before:
             notes = (*notes, paid_before_note(paid_before))
-        return Plan(campaign.name, len(campaign.briefs), in_order, notes, self._found, paid_before)
+        return Plan(
+            campaign.name, len(campaign.briefs), in_order, notes, self._found, paid_before, self._rounding
+        )
 
     def _paid_before(self, stages: Iterable[PlannedStage]) -> int:
         if self._ledger is None:
@@ -222,7 +226,7 @@ class Planner:
     def _entry(self, brief: Brief, part: Part, key: str | None, action: Action, why: Why) -> PlannedStage:
         request = part.request
         seconds = seconds_of(part, self._inputs)
-        quantity = request.quantity_for(seconds)
+        billed = billed_quantities(request, seconds, self._rounding)
         model, resolution = request.model_id, request.price_resolution
         return PlannedStage(
             brief=brief.brief,
@@ -230,11 +234,12 @@ class Planner:
             model=model,
             action=action,
             reason=why.text,
-            quantity=quantity,
+            quantity=billed.quantity,
+            measured=billed.measured,
             unit=request.unit,
             unit_price=self._prices.unit_price(model, resolution),
-            list_cost=self._prices.cost(model, resolution, quantity),
-            list_cost_upper=self._prices.cost(model, resolution, request.quantity_upper_bound_for(seconds)),
+            list_cost=self._prices.cost(model, resolution, billed.quantity),
+            list_cost_upper=self._prices.cost(model, resolution, billed.at_most),
             key=key,
             resolution=resolution,
             causes=why.causes,

@@ -121,15 +121,21 @@ class Judge:
             # It is charged in the run that ends it, and booked there.
             return self._line(attempt, Verdict.MATCHED, f"not collected yet: {_COLLECT}")
         if (attempt.charged, attempt.refunded) == (billed.charged, billed.refunded):
+            if billed.billed and attempt.billed_at is None:
+                attempt = self._booked(attempt, billed)  # what was booked at its price is known from now on
             waits = attempt.state is AttemptState.FAILED and billed.refunded < billed.charged
             return self._line(attempt, Verdict.MATCHED, "failed; no refund so far" if waits else "")
-        booked = self.ledger.settle(
+        booked = self._booked(attempt, billed)
+        return self._line(booked, Verdict.DIFFERS, _correction(attempt, billed))
+
+    def _booked(self, attempt: AttemptRow, billed: Settlement) -> AttemptRow:
+        return self.ledger.settle(
             attempt.id,
             charged=billed.charged,
             refunded=billed.refunded,
+            billed=billed.billed,
             run_id=attempt.settled_run_id or attempt.run_id,
         )
-        return self._line(booked, Verdict.DIFFERS, _correction(attempt, billed))
 
     def _not_shown(self, attempt: AttemptRow) -> AttemptLine:
         made_at = attempt.service_created_at or attempt.submitted_at or attempt.reserved_at

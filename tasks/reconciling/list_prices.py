@@ -37,6 +37,8 @@ async def with_list_prices(
             continue  # most likely its clip has expired
         except (NotFound, Transient):
             break  # the service names no prices, or not now
+        if quote.currency != "USD":
+            break
         for line in group:
             row = line.attempt
             if row.charged == quote.discounted_price and row.settled_run_id is not None:

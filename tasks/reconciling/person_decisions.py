@@ -116,7 +116,7 @@ def _not_to_be_decided(attempt: AttemptRow | None, number: int, busy: set[int]) 
     if attempt.id in busy:
         return f"a run is at work on attempt {number}; wait for the run's end"
     if attempt.state is AttemptState.INTENT:
-        return f"attempt {number} is {attempt.state}, not held: the next run looks for it in the account's history first"
+        return f"attempt {number} is {attempt.state}, not held: the next run looks for it in the account's history"
     if attempt.state not in {AttemptState.UNKNOWN, AttemptState.HELD}:
         return f"attempt {number} is {attempt.state}, not held: there is nothing to decide about it"
     return None
