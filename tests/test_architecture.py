@@ -24,6 +24,7 @@ PREFECT_ONLY_IN = {
     "flows.artifacts",
     "flows.campaign",
     "flows.notifications",
+    "flows.prefect_app",
     "flows.prefect_server",
     "tasks.stages",
 }

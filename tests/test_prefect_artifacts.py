@@ -14,7 +14,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from campaign_support import Finished, Workplace, prefect_client, rows_of
+from campaign_support import Finished, PrefectApi, Workplace, prefect_client, rows_of
 from markdown_support import shown_text, tokens
 from PIL import Image
 from record_samples import Assets, every_outcome, hostile, large
@@ -46,7 +46,7 @@ class Shown:
 
 
 @pytest.fixture(scope="module")
-def shown(prefect_api: str, tmp_path_factory: pytest.TempPathFactory) -> Shown:
+def shown(prefect_api: PrefectApi, tmp_path_factory: pytest.TempPathFactory) -> Shown:
     folder = tmp_path_factory.mktemp("artifacts")
     place = Workplace(folder / "work", prefect_api)
     image = place.picture()
