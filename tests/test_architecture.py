@@ -26,6 +26,8 @@ PREFECT_ONLY_IN = {
     "flows.notifications",
     "flows.prefect_app",
     "flows.prefect_server",
+    "flows.prefect_watch",
+    "flows.through_prefect",
     "tasks.stages",
 }
 # Where `campaign --help` and `campaign plan` begin.

@@ -81,7 +81,8 @@ def test_one_server_whose_door_is_shut_and_none_afterwards(tmp_path: Path) -> No
         workplace.use_service(service.url, KEY)
         command = workplace.start_cold("run", campaign, "--json", **{_MARK: str(tmp_path)}, **_PROXY)
         try:
-            wait_until(lambda: bool(service.books.predictions()))
+            # The very first start of a server takes a while.
+            wait_until(lambda: bool(service.books.predictions()), DEADLINE_SECONDS)
             look_at_the_door(workplace, servers)
         finally:
             out, said = command.communicate(timeout=DEADLINE_SECONDS)
