@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from campaign_support import COMMAND, Workplace
+from campaign_support import COMMAND, PrefectApi, Workplace
 from fault_service import FaultyService
 from paid_once import lost_replies
 from simulator_support import KEY
@@ -79,21 +79,21 @@ class Trouble(Protocol):
 
     __name__: str
 
-    def __call__(self, start: Start, folder: Path, prefect_api: str, seed: int) -> Outcome: ...
+    def __call__(self, start: Start, folder: Path, prefect_api: PrefectApi, seed: int) -> Outcome: ...
 
 
 def compare(count: int, folder: Path, at_once: int) -> list[Compared]:
     """Carries out ``count`` campaigns of each kind with each of the two; they share a Prefect server."""
     home = folder / "prefect"
     with (
-        shared_service(prefect_service(home), home / "kling-campaigns") as url,
+        shared_service(prefect_service(home), home / "kling-campaigns") as service,
         ThreadPoolExecutor(at_once) as pool,
     ):
 
         def total(trouble: Trouble, start: Start) -> Outcome:
             places = [folder / f"{trouble.__name__}-{start.__name__}-{seed}" for seed in range(count)]
             outcomes = pool.map(
-                lambda place, seed: trouble(start, place, f"{url}/api", seed), places, range(count)
+                lambda place, seed: trouble(start, place, PrefectApi.of(service), seed), places, range(count)
             )
             return sum(outcomes, Outcome())
 
@@ -103,7 +103,7 @@ def compare(count: int, folder: Path, at_once: int) -> list[Compared]:
         ]
 
 
-def killed(start: Start, folder: Path, prefect_api: str, seed: int) -> Outcome:
+def killed(start: Start, folder: Path, prefect_api: PrefectApi, seed: int) -> Outcome:
     """Killed once, when the service has accepted some of the predictions and not all are done."""
     accepted = random.Random(f"kill {seed}").randrange(1, PIECES)
     with FaultyService(folder / "service", clock=_CLOCK) as service:
@@ -116,7 +116,7 @@ def killed(start: Start, folder: Path, prefect_api: str, seed: int) -> Outcome:
         return _finished(start, workplace, service, kills)
 
 
-def unanswered(start: Start, folder: Path, prefect_api: str, seed: int) -> Outcome:
+def unanswered(start: Start, folder: Path, prefect_api: PrefectApi, seed: int) -> Outcome:
     """One request is accepted and its answer lost."""
     draw = random.Random(f"lost reply {seed}")
     rule = {"on": "submit", "do": draw.choice(_LOSING), "nth": [draw.randrange(1, PIECES + 1)]}
@@ -141,7 +141,7 @@ def _finished(start: Start, workplace: Workplace, service: FaultyService, kills:
     )
 
 
-def _workplace(folder: Path, prefect_api: str, service: FaultyService) -> Workplace:
+def _workplace(folder: Path, prefect_api: PrefectApi, service: FaultyService) -> Workplace:
     workplace = Workplace(folder / "work", prefect_api)
     workplace.use_service(service.url, KEY)
     workplace.environment["PREFECT_HOME"] = str(workplace.folder / "prefect")

@@ -37,10 +37,10 @@ _LONGEST_KEY = 60
 async def shown_progress(bench: Workbench) -> AsyncIterator[None]:
     """Names the flow run after the run, tags it, and keeps a progress artifact moving while the context lasts.
 
-    Does nothing outside a flow run.
+    Does nothing outside a flow run, or where Prefect's server has gone.
     """
     context = FlowRunContext.get()
-    if context is None or context.flow_run is None:
+    if context is None or context.flow_run is None or bench.without_prefect:
         yield
         return
     flow_run = context.flow_run
@@ -57,18 +57,19 @@ async def shown_progress(bench: Workbench) -> AsyncIterator[None]:
     if artifact is None:
         yield
         return
-    moving = asyncio.create_task(_move(artifact, bench.progress))
+    moving = asyncio.create_task(_move(artifact, bench))
     try:
         yield
     finally:
         moving.cancel()
         await asyncio.gather(moving, return_exceptions=True)
-        await _move_once(artifact, bench.progress)
+        if not bench.without_prefect:
+            await _move_once(artifact, bench.progress)
 
 
 async def publish_run(bench: Workbench, closed: ClosedRun) -> None:
-    """Enters the summary, both tables and a picture of what is finished. Does nothing outside a flow run."""
-    if FlowRunContext.get() is None:
+    """Enters the summary, both tables and a picture of what is finished. Likewise."""
+    if FlowRunContext.get() is None or bench.without_prefect:
         return
     try:
         artifacts = await asyncio.to_thread(artifacts_of, closed)
@@ -150,13 +151,13 @@ def _rows(table: Table) -> list[dict[str, str]]:
     return [{name: text for name, text in row.items() if name != "run"} for row in rows]
 
 
-async def _move(artifact: UUID, progress: RunProgress) -> None:
+async def _move(artifact: UUID, bench: Workbench) -> None:
     shown = 0
-    while True:
+    while not bench.without_prefect:
         await asyncio.sleep(UPDATE_SECONDS)
-        percent = int(progress.share_done() * 100)
+        percent = int(bench.progress.share_done() * 100)
         # At most a hundred times a run.
-        if percent != shown and await _move_once(artifact, progress):
+        if percent != shown and await _move_once(artifact, bench.progress):
             shown = percent
 
 

@@ -60,6 +60,27 @@ async def campaign(
     repeats from cache. A run by deployment reads only below its campaign's folder.
     """
     launch = current_launch()
+    if launch.begun:
+        return Cancelled(message="the command went on without Prefect, whose server did not answer")
+    launch.begun = True
+    try:
+        return await _told(launch, csv, budget, partial, out, frozen, account, workspace, notify)
+    finally:
+        launch.ended.set()
+
+
+async def _told(
+    launch: Launch,
+    csv: str,
+    budget: str | None,
+    partial: bool,
+    out: str,
+    frozen: bool,
+    account: str | None,
+    workspace: str | None,
+    notify: str | None,
+) -> State[Any]:
+    """Carries the run out, and tells people and Prefect how it ended."""
     try:
         options = RunOptions(Path(csv), Path(out), budget_from(budget), partial, frozen)
         closed = await _run(options, launch, account, workspace, notify)
@@ -69,6 +90,7 @@ async def campaign(
         await tell_of_refusal(launch.settings, Path(csv).stem, error)
         return Failed(message=in_full(error))
     except Exception as error:
+        launch.unforeseen = error
         await tell_of_refusal(launch.settings, Path(csv).stem, error)
         raise
     launch.closed = closed
@@ -94,6 +116,9 @@ async def _run(
         refuse_an_unusable_out(options.out)
         bench = await stack.enter_async_context(set_up(ready, options, launch.progress, flow_run.id))
         stack.callback(use(bench))
+        launch.bench = bench
+        if launch.without_prefect:
+            bench.go_on_without_prefect()
         stack.enter_context(stop_on_signals(bench.stop))
         show_plan(bench, ready, options)
         await stack.enter_async_context(shown_progress(bench))

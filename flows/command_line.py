@@ -300,7 +300,7 @@ def simulate(
 def _finish(command: Coroutine[Any, Any, int]) -> NoReturn:
     """Runs the command; every foreseeable end of it is a sentence and an exit status."""
     try:
-        status = asyncio.run(command)
+        status = asyncio.run(_ended(command))
     except CampaignError as error:
         _fail(error)
     except (KeyboardInterrupt, asyncio.CancelledError):
@@ -310,20 +310,37 @@ def _finish(command: Coroutine[Any, Any, int]) -> NoReturn:
         # Whoever read stdout has gone; closing it again would raise once more at exit.
         sys.stdout = None
         raise SystemExit(int(ExitStatus.FAILED)) from None
-    _leave(int(status))
+    raise SystemExit(int(status))
 
 
-def _leave(status: int) -> NoReturn:
-    """Ends the process; where Prefect's server has gone, without what Prefect would still try to tell it."""
-    server = sys.modules.get("flows.prefect_server")
-    if server is not None and server.is_given_up():
+async def _ended(command: Coroutine[Any, Any, int]) -> int:
+    """Its exit status. Where Prefect's server has gone, the process ends here: what is still being tried to tell that
+    server would be waited for.
+    """
+    try:
+        status = await command
+    except CampaignError as error:
+        if not _prefect_is_given_up():
+            raise
+        status = _told(error)
+    if _prefect_is_given_up():
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
         os._exit(status)
-    raise SystemExit(status)
+    return status
+
+
+def _prefect_is_given_up() -> bool:
+    server = sys.modules.get("flows.prefect_server")
+    return server is not None and server.is_given_up()
 
 
 def _fail(error: CampaignError) -> NoReturn:
+    raise SystemExit(_told(error)) from None
+
+
+def _told(error: CampaignError) -> int:
+    """Says what went wrong; returns the exit status."""
     say(in_full(error))
     match error:
         case InvalidInput():
@@ -336,7 +353,7 @@ def _fail(error: CampaignError) -> NoReturn:
             status = ExitStatus.PERSON
         case _:
             status = ExitStatus.FAILED
-    raise SystemExit(int(status)) from None
+    return int(status)
 
 
 def main() -> None:

@@ -50,7 +50,7 @@ async def reconcile(settings: Settings, options: ReconcileOptions) -> Reconcilia
             key, base_url = settings.api_key or EMBEDDED_KEY, settings.base_url
             if settings.embedded:
                 home = settings.home / "simulator"
-                base_url = await enter_shared_service(stack, simulator_kind(settings), home)
+                base_url = (await enter_shared_service(stack, simulator_kind(settings), home)).url
             client = await stack.enter_async_context(
                 WaveSpeedClient(
                     key,

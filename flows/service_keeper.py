@@ -1,17 +1,21 @@
 """The process that keeps one shared server: starts it, says where it answers, ends it when nobody uses it any more.
 
-Run as ``python -m flows.service_keeper FOLDER NAME HEALTH_PATH COMMAND…`` by ``flows.shared_service``.
+Run as ``python -m flows.service_keeper FOLDER NAME HEALTH_PATH SECRET_VARIABLE COMMAND…`` by ``flows.shared_service``.
+Where SECRET_VARIABLE is not empty, the server finds a new secret in that variable, ``USER:PASSWORD``: an argument
+could be read by everybody, an environment only by its owner.
 """
 
 import fcntl
 import json
 import os
+import secrets
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 from urllib.error import HTTPError, URLError
@@ -40,11 +44,15 @@ def answers(url: str) -> bool:
         return False
 
 
-def start(command: list[str], health_path: str) -> tuple[subprocess.Popen[bytes], str]:
+def start(
+    command: list[str], health_path: str, environment: Mapping[str, str]
+) -> tuple[subprocess.Popen[bytes], str]:
     """The server, answering. A port that somebody else took in between is given up for another one."""
     for _ in range(PORT_TRIES):
         port = free_port()
-        server = subprocess.Popen([part.replace("{port}", str(port)) for part in command])  # noqa: S603 - our parent's words
+        server = subprocess.Popen(  # noqa: S603 - our parent's words
+            [part.replace("{port}", str(port)) for part in command], env={**os.environ, **environment}
+        )
         url = f"http://127.0.0.1:{port}"
         while server.poll() is None:
             if answers(url + health_path):
@@ -62,7 +70,10 @@ def stop(server: "subprocess.Popen[bytes]") -> None:
         server.wait()
 
 
-def keep(folder: Path, name: str, health_path: str, command: list[str]) -> None:
+def keep(folder: Path, name: str, health_path: str, secret_variable: str, command: list[str]) -> None:
+    # For itself and for the server, whose database may hold the account's key.
+    os.umask(0o077)
+    secret = f"campaign:{secrets.token_urlsafe(32)}" if secret_variable else None
     started: list[subprocess.Popen[bytes]] = []
 
     def end(_signal: int, _frame: FrameType | None) -> None:
@@ -71,14 +82,16 @@ def keep(folder: Path, name: str, health_path: str, command: list[str]) -> None:
         os._exit(0)
 
     signal.signal(signal.SIGTERM, end)
-    server, url = start(command, health_path)
+    server, url = start(command, health_path, {secret_variable: secret} if secret is not None else {})
     started.append(server)
     state_file = folder / f"{name}.json"
     written = state_file.with_suffix(".writing")
+    written.unlink(missing_ok=True)  # an old one would keep its mode
     written.write_text(
         json.dumps(
             {
                 "url": url,
+                "secret": secret,
                 "keeper": os.getpid(),
                 "keeper_started": psutil.Process().create_time(),
                 "server": server.pid,
@@ -103,4 +116,4 @@ def keep(folder: Path, name: str, health_path: str, command: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    keep(Path(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[4:])
+    keep(Path(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[4], sys.argv[5:])

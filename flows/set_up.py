@@ -81,9 +81,10 @@ async def set_up(
         if settings.embedded:
             base_url = NOWHERE
             if damaged or await _needs_service(ledger, plan):
-                base_url = await enter_shared_service(
+                service = await enter_shared_service(
                     stack, simulator_kind(settings), settings.home / "simulator"
                 )
+                base_url = service.url
         client = await stack.enter_async_context(
             WaveSpeedClient(
                 key,

@@ -1,7 +1,8 @@
 """The three stages as Prefect tasks: retried by cause, cached by what makes two works the same.
 
 The tasks are thin on purpose. Prefect's cache saves time; the ledger, which ``generate`` asks first whatever Prefect
-does, saves money.
+does, saves money. They have no tags: before each task that has any, Prefect asks its server for the tags' limits, and
+waits for the answer. Without them nothing of a task waits for that server, whose states are told to it aside.
 """
 
 import asyncio
@@ -23,6 +24,8 @@ from tasks.work import StageResult, StageWork
 
 NAME = "{work.brief}: {work.stage}"
 _RECORDED_AT_ONCE = 8
+# Paid work waits for that no longer.
+RECORD_SECONDS = 20.0
 # 2, 4 and 8 seconds, each up to half as long again, so that many briefs do not come back at the same moment.
 RETRY_FACTOR = 2
 JITTER = 0.5
@@ -64,19 +67,19 @@ def _stage_task(name: str) -> dict[str, Any]:
     }
 
 
-@task(**_stage_task("edit image"), tags={"edit", "kling-image-v3"})
+@task(**_stage_task("edit image"))
 async def edit_image(work: StageWork) -> dict[str, Any]:
     """Changes one picture as the brief's prompt says. Returns a StageResult as JSON."""
     return (await generate(workbench(), work)).model_dump(mode="json")
 
 
-@task(**_stage_task("compose images"), tags={"compose", "kling-image-o3"})
+@task(**_stage_task("compose images"))
 async def compose_images(work: StageWork) -> dict[str, Any]:
     """Makes pictures from several references. Returns a StageResult as JSON."""
     return (await generate(workbench(), work)).model_dump(mode="json")
 
 
-@task(**_stage_task("edit video"), tags={"video", "kling-video-o3-pro"})
+@task(**_stage_task("edit video"))
 async def edit_video(work: StageWork) -> dict[str, Any]:
     """Changes one clip, guided by the brief's pictures. Returns a StageResult as JSON."""
     return (await generate(workbench(), work)).model_dump(mode="json")
@@ -98,10 +101,7 @@ async def run_stage(bench: Workbench, work: StageWork) -> StageResult:
         if not _is_prefect_s(error):
             raise
         # Whatever its body had done by then is in the ledger, which is asked first again.
-        bench.without_prefect = True
-        bench.note(
-            "Prefect's server does not answer any more: what is left goes on without it, and without its record"
-        )
+        bench.go_on_without_prefect()
         return await _without_prefect(bench, work)
 
 
@@ -140,14 +140,16 @@ async def record_cached(bench: Workbench, stages: Sequence[tuple[str, str]]) -> 
 
     Does nothing outside a flow run. The record is for people: where it cannot be written, the run notes it.
     """
-    if bench.flow_run_id is None or not stages:
+    if bench.flow_run_id is None or bench.without_prefect or not stages:
         return
     flow_run_id = UUID(bench.flow_run_id)
     places = asyncio.Semaphore(_RECORDED_AT_ONCE)
-    async with get_client() as client:
+    entered: list[str] = []
+    failed: list[Exception] = []
 
-        async def enter(brief: str, stage: str) -> None:
-            async with places:
+    async def enter(brief: str, stage: str) -> None:
+        async with places:
+            try:
                 await client.create_task_run(
                     _TASKS[stage],
                     flow_run_id,
@@ -155,11 +157,21 @@ async def record_cached(bench: Workbench, stages: Sequence[tuple[str, str]]) -> 
                     name=NAME.format(work=SimpleNamespace(brief=brief, stage=stage)),
                     state=Completed(name="Cached"),
                 )
+            except Exception as error:  # noqa: BLE001 - whatever Prefect's trouble is, the run goes on
+                failed.append(error)
+            else:
+                entered.append(brief)
 
-        ended = await asyncio.gather(*(enter(*place) for place in stages), return_exceptions=True)
-    failed = [error for error in ended if isinstance(error, Exception)]
+    try:
+        async with asyncio.timeout(RECORD_SECONDS), get_client() as client:
+            await asyncio.gather(*(enter(*place) for place in stages))
+    except TimeoutError:
+        # Else every stage that is found to be cached later would wait as long.
+        bench.go_on_without_prefect()
+        failed.append(TimeoutError(f"no answer within {RECORD_SECONDS:.0f} s"))
     if failed:
-        lacks = "a cached stage" if len(failed) == 1 else f"{len(failed)} cached stages"
+        lacking = len(stages) - len(entered)
+        lacks = "a cached stage" if lacking == 1 else f"{lacking} cached stages"
         bench.note(f"Prefect's record lacks {lacks}: {failed[0]}")
 
 

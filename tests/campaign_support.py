@@ -8,10 +8,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import av
 import httpx
@@ -19,6 +20,7 @@ import numpy as np
 from PIL import Image
 from warm_commands import WarmCommand
 
+from flows.shared_service import Service
 from simulator.books import Books
 
 COMMAND = str(Path(sys.executable).with_name("campaign"))
@@ -26,10 +28,26 @@ MEDIA = Path(__file__).parents[2] / "shared" / "media"
 DEADLINE_SECONDS = 120
 
 
+@dataclass(frozen=True)
+class PrefectApi:
+    """Where a Prefect server answers, and what it wants to be shown."""
+
+    url: str
+    auth_string: str | None = field(default=None, repr=False)
+
+    @classmethod
+    def of(cls, service: Service) -> Self:
+        return cls(f"{service.url}/api", service.secret)
+
+    def environment(self) -> dict[str, str]:
+        shown = {} if self.auth_string is None else {"PREFECT_API_AUTH_STRING": self.auth_string}
+        return {"PREFECT_API_URL": self.url} | shown
+
+
 class Workplace:
     """A folder with media and campaigns, and the environment that commands run in."""
 
-    def __init__(self, folder: Path, prefect_api: str | None = None) -> None:
+    def __init__(self, folder: Path, prefect_api: PrefectApi | None = None) -> None:
         self.folder = folder
         folder.mkdir(parents=True)
         self.home = folder / ".campaign"
@@ -41,7 +59,7 @@ class Workplace:
         # The embedded simulator's pace is for people who watch.
         self.environment["CAMPAIGN_SIMULATOR_CLOCK"] = "0.002"
         if prefect_api is not None:
-            self.environment["PREFECT_API_URL"] = prefect_api
+            self.environment |= prefect_api.environment()
 
     def use_service(self, url: str, key: str) -> None:
         """From now on commands work with this service instead of the embedded one."""
@@ -166,9 +184,16 @@ class _Patient(httpx.HTTPTransport):
             time.sleep(0.2)
 
 
-def prefect_client(api: str) -> httpx.Client:
-    """For what a server has; its addresses begin with ``api``."""
-    return httpx.Client(base_url=api, transport=_Patient(), trust_env=False, timeout=30)
+def prefect_client(api: PrefectApi) -> httpx.Client:
+    """For what a server has; its addresses begin with the API's."""
+    user, _, password = (api.auth_string or "").partition(":")
+    return httpx.Client(
+        base_url=api.url,
+        auth=(user, password) if user else None,
+        transport=_Patient(),
+        trust_env=False,
+        timeout=30,
+    )
 
 
 def write_clip(path: Path, *, seconds: float, sound: bool, side: int = 720, rate: int = 24) -> None:

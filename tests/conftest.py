@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from campaign_support import Workplace
+from campaign_support import PrefectApi, Workplace
 from certificates import read_certificates_once
 from hypothesis import HealthCheck, settings
 
@@ -22,15 +22,15 @@ settings.load_profile("repeatable")
 
 
 @pytest.fixture(scope="session")
-def prefect_api(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[str]:
+def prefect_api(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[PrefectApi]:
     """The API of the one server; it ends when the last worker's tests have."""
     base = tmp_path_factory.getbasetemp()
     home = (base if worker_id == "master" else base.parent) / "prefect"
-    with shared_service(prefect_service(home), home / "kling-campaigns") as url:
-        yield f"{url}/api"
+    with shared_service(prefect_service(home), home / "kling-campaigns") as service:
+        yield PrefectApi.of(service)
 
 
 @pytest.fixture
-def workplace(tmp_path: Path, prefect_api: str) -> Workplace:
+def workplace(tmp_path: Path, prefect_api: PrefectApi) -> Workplace:
     """An empty folder to run campaigns in, with the shared Prefect server behind them."""
     return Workplace(tmp_path / "work", prefect_api)

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from campaign_support import Workplace
+from campaign_support import PrefectApi, Workplace
 from crash_points import CRASH_POINTS, RESUMING_POINTS
 from direct_campaign import Command
 from fault_rules import rules, switches
@@ -113,7 +113,7 @@ class Stage:
     With ``prefect_api`` the real command is run; without, forked runs that do without Prefect.
     """
 
-    def __init__(self, folder: Path, schedule: Schedule, prefect_api: str | None = None) -> None:
+    def __init__(self, folder: Path, schedule: Schedule, prefect_api: PrefectApi | None = None) -> None:
         self.schedule = schedule
         self.workplace = Workplace(folder / "work", prefect_api)
         self.service = FaultyService(folder / "service", clock=CLOCK)
@@ -240,7 +240,7 @@ class Stage:
 
 
 def carry_out(
-    seed: int, folder: Path, undisturbed: Callable[[str], Result], prefect_api: str | None = None
+    seed: int, folder: Path, undisturbed: Callable[[str], Result], prefect_api: PrefectApi | None = None
 ) -> Tally:
     """Carries out one schedule; what fails says which, and how to see it again."""
     schedule = schedule_of(seed)

@@ -24,7 +24,10 @@ PREFECT_ONLY_IN = {
     "flows.artifacts",
     "flows.campaign",
     "flows.notifications",
+    "flows.prefect_app",
     "flows.prefect_server",
+    "flows.prefect_watch",
+    "flows.through_prefect",
     "tasks.stages",
 }
 # Where `campaign --help` and `campaign plan` begin.

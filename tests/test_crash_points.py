@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from campaign_support import DEADLINE_SECONDS, Workplace, charged_millionths
+from campaign_support import DEADLINE_SECONDS, PrefectApi, Workplace, charged_millionths
 from crash_points import CRASH_POINTS, RESUMING_POINTS, TROUBLES, WRITE, CrashPoint
 from direct_campaign import Command
 from fault_service import FaultyService
@@ -37,7 +37,7 @@ def three_briefs(workplace: Workplace) -> str:
 class Scene:
     """A campaign in a folder of its own, and the service that it is run against."""
 
-    def __init__(self, folder: Path, trouble: str, prefect_api: str | None = None) -> None:
+    def __init__(self, folder: Path, trouble: str, prefect_api: PrefectApi | None = None) -> None:
         self.workplace = Workplace(folder / "work", prefect_api)
         self.service = FaultyService(folder / "service").start(TROUBLES[trouble])
         self.workplace.use_service(self.service.url, KEY)
@@ -163,7 +163,7 @@ def test_a_run_that_goes_on_can_be_killed_as_well(
 
 
 def test_a_run_killed_while_it_wrote_its_tables_can_write_them_again(
-    tmp_path: Path, prefect_api: str, undisturbed: Callable[[str], Result]
+    tmp_path: Path, prefect_api: PrefectApi, undisturbed: Callable[[str], Result]
 ) -> None:
     scene = Scene(tmp_path, "", prefect_api)
     with scene.service:
@@ -209,7 +209,7 @@ THROUGH_PREFECT = [
 
 @pytest.mark.parametrize(("name", "nth"), THROUGH_PREFECT)
 def test_the_command_killed_at_a_step_is_finished_by_the_next(
-    tmp_path: Path, prefect_api: str, undisturbed: Callable[[str], Result], name: str, nth: int
+    tmp_path: Path, prefect_api: PrefectApi, undisturbed: Callable[[str], Result], name: str, nth: int
 ) -> None:
     scene = Scene(tmp_path, "", prefect_api)
     with scene.service:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from campaign_support import Workplace, charged_millionths, prefect_client, wait_until
+from campaign_support import PrefectApi, Workplace, charged_millionths, prefect_client, wait_until
 
 from flows.service_keeper import answers, free_port
 
@@ -20,10 +20,14 @@ PREFECT = str(Path(sys.executable).with_name("prefect"))
 
 
 class Server:
-    """A Prefect server of its own, scheduler included, and the command line pointed at it."""
+    """A Prefect server of its own, scheduler included, and the command line pointed at it.
+
+    It asks to be shown an auth string, as docs/deploying.md advises: the worker and its runs show it.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.url = f"http://127.0.0.1:{free_port()}"
+        self.api = PrefectApi(f"{self.url}/api", "admin:of-this-test")
         self.environment = {
             **{
                 k: v
@@ -31,7 +35,9 @@ class Server:
                 if not k.startswith(("PREFECT_", "CAMPAIGN_", "WAVESPEED_"))
             },
             "PREFECT_HOME": str(folder / "prefect"),
-            "PREFECT_API_URL": f"{self.url}/api",
+            **self.api.environment(),
+            "PREFECT_SERVER_API_AUTH_STRING": "admin:of-this-test",
+            "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": self.url,
             "DO_NOT_TRACK": "1",
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
             "CAMPAIGN_PROJECT": str(ROOT),
@@ -76,7 +82,7 @@ class Server:
                     process.wait(60)
 
     def ask(self, method: str, path: str, **arguments: Any) -> Any:
-        with prefect_client(f"{self.url}/api") as http:
+        with prefect_client(self.api) as http:
             answer = http.request(method, path, **arguments).raise_for_status()
         return answer.json() if answer.content else None
 

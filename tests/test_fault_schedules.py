@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from campaign_support import PrefectApi
 from fault_schedules import carry_out, schedule_of, undisturbed_results
 from paid_once import Result
 
@@ -37,7 +38,7 @@ def test_whatever_happens_everything_is_paid_once(
 
 @pytest.mark.parametrize("seed", THROUGH_PREFECT)
 def test_the_real_command_pays_once_as_well(
-    tmp_path: Path, prefect_api: str, undisturbed: Callable[[str], Result], seed: int
+    tmp_path: Path, prefect_api: PrefectApi, undisturbed: Callable[[str], Result], seed: int
 ) -> None:
     carry_out(seed, tmp_path, undisturbed, prefect_api)
 

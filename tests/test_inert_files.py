@@ -8,7 +8,7 @@ import openpyxl
 import pandas as pd
 import pytest
 from browser_support import chromium, console, run_script, show, until
-from campaign_support import Finished, Workplace, rows_of
+from campaign_support import Finished, PrefectApi, Workplace, rows_of
 from selenium.common.exceptions import NoAlertPresentException
 
 from tasks.exports import neutral_cell, original_cell
@@ -29,7 +29,7 @@ PROMPTS = {
 
 
 @pytest.fixture(scope="module")
-def place(prefect_api: str, tmp_path_factory: pytest.TempPathFactory) -> Workplace:
+def place(prefect_api: PrefectApi, tmp_path_factory: pytest.TempPathFactory) -> Workplace:
     return Workplace(tmp_path_factory.mktemp("inert") / "work", prefect_api)
 
 

@@ -8,16 +8,17 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from campaign_support import Workplace
+from campaign_support import PrefectApi, Workplace
 from prefect.blocks.abstract import NotificationBlock
 from prefect.blocks.core import Block, UnknownBlockType
 from prefect.blocks.notifications import CustomWebhookNotificationBlock, MattermostWebhook
 from prefect.blocks.system import Secret
-from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
 from pydantic import SecretStr
 
 from blocks.settings import Settings, load_settings
@@ -75,8 +76,13 @@ def keep(block: Block, name: str) -> None:
     block.save(name, overwrite=True, _sync=True)  # type: ignore[call-arg] # Prefect takes it off: no loop runs here
 
 
+def reached(api: PrefectApi) -> AbstractContextManager[object]:
+    """The server to which Prefect speaks meanwhile."""
+    return temporary_settings({PREFECT_API_URL: api.url, PREFECT_API_AUTH_STRING: api.auth_string})
+
+
 @pytest.fixture(scope="module")
-def blocks(prefect_api: str, listener: Listener) -> str:
+def blocks(prefect_api: PrefectApi, listener: Listener) -> PrefectApi:
     """On the shared server: blocks that work, that fail in all ways, and one that is no notification block."""
 
     def webhook(path: str) -> CustomWebhookNotificationBlock:
@@ -87,7 +93,7 @@ def blocks(prefect_api: str, listener: Listener) -> str:
             secrets={"key": CANARY},
         )
 
-    with temporary_settings({PREFECT_API_URL: prefect_api}):
+    with reached(prefect_api):
         for name in ("good", "fail", "slow"):
             keep(webhook(f"/{name}"), name)
         gone = webhook("/gone")
@@ -102,7 +108,7 @@ def blocks(prefect_api: str, listener: Listener) -> str:
 
 @pytest.fixture
 def settings(
-    blocks: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, listener: Listener
+    blocks: PrefectApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, listener: Listener
 ) -> Iterator[Callable[..., Settings]]:
     """Settings in an empty folder, with the shared server behind them."""
     monkeypatch.chdir(tmp_path)
@@ -113,7 +119,7 @@ def settings(
     def make(*names: str, on: str = "end") -> Settings:
         return load_settings({"notify": ",".join(names), "notify_on": on})
 
-    with temporary_settings({PREFECT_API_URL: blocks}):
+    with reached(blocks):
         yield make
 
 
@@ -246,7 +252,7 @@ async def test_a_block_that_waits_by_itself_is_given_up_as_well(
 
 
 def test_a_deployed_run_tells_of_what_it_refuses(
-    workplace: Workplace, listener: Listener, blocks: str
+    workplace: Workplace, listener: Listener, blocks: PrefectApi
 ) -> None:
     """The flow as a deployment calls it: nobody has read the campaign before."""
     listener.heard.clear()
@@ -273,7 +279,7 @@ def test_a_deployed_run_tells_of_what_it_refuses(
 
 
 def test_a_run_tells_how_it_ended_and_ends_so_whatever_comes_of_that(
-    workplace: Workplace, listener: Listener, blocks: str
+    workplace: Workplace, listener: Listener, blocks: PrefectApi
 ) -> None:
     listener.heard.clear()
     rows = [

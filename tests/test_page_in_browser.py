@@ -7,7 +7,7 @@ from urllib.parse import unquote
 
 import pytest
 from browser_support import console, figures, loaded, run_script, show, until, violations
-from campaign_support import Workplace, charged_millionths, rows_of, wait_until
+from campaign_support import PrefectApi, Workplace, charged_millionths, rows_of, wait_until
 from page_reader import number
 from record_samples import Assets, brief, every_outcome, large, record, stage
 from selenium.webdriver import Chrome, Keys
@@ -32,7 +32,7 @@ class RealRun:
 
 
 @pytest.fixture(scope="module")
-def real(tmp_path_factory: pytest.TempPathFactory, prefect_api: str) -> RealRun:
+def real(tmp_path_factory: pytest.TempPathFactory, prefect_api: PrefectApi) -> RealRun:
     workplace = Workplace(tmp_path_factory.mktemp("real") / "work", prefect_api)
     image = workplace.picture()
     campaign = workplace.campaign(

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
-from campaign_support import Workplace, prefect_client, wait_until
+from campaign_support import PrefectApi, Workplace, prefect_client, wait_until
 from simulator_support import KEY, simulator_thread
 
 from flows.prefect_server import prefect_service
@@ -20,7 +20,7 @@ from flows.shared_service import shared_service
 class Record:
     """A Prefect API, asked over HTTP."""
 
-    def __init__(self, api: str) -> None:
+    def __init__(self, api: PrefectApi) -> None:
         self._api = api
 
     def flow_run_of(self, workplace: Workplace, run_id: str) -> str:
@@ -56,7 +56,7 @@ def two_briefs(workplace: Workplace) -> str:
 
 
 def test_a_transient_failure_shows_awaiting_retry_and_a_repeat_cached(
-    tmp_path: Path, workplace: Workplace, prefect_api: str
+    tmp_path: Path, workplace: Workplace, prefect_api: PrefectApi
 ) -> None:
     rule = {"on": "submit", "prompt_contains": "cold", "do": "fail_prediction", "code": 5000, "times": 1}
     with simulator_thread(tmp_path / "service", faults={"rules": [rule]}) as service:
@@ -86,7 +86,7 @@ def test_a_transient_failure_shows_awaiting_retry_and_a_repeat_cached(
 
 
 def test_a_failed_run_is_failed_in_the_record_too(
-    tmp_path: Path, workplace: Workplace, prefect_api: str
+    tmp_path: Path, workplace: Workplace, prefect_api: PrefectApi
 ) -> None:
     rule = {"on": "submit", "prompt_contains": "cold", "do": "fail_prediction", "code": 1200}
     with simulator_thread(tmp_path / "service", faults={"rules": [rule]}) as service:
@@ -103,7 +103,7 @@ def test_a_failed_run_is_failed_in_the_record_too(
 
 
 def test_an_interrupted_run_is_cancelled_in_the_record(
-    tmp_path: Path, workplace: Workplace, prefect_api: str
+    tmp_path: Path, workplace: Workplace, prefect_api: PrefectApi
 ) -> None:
     with simulator_thread(tmp_path / "service", clock=0.5) as service:
         workplace.use_service(service.url, KEY)
@@ -136,8 +136,8 @@ def test_without_a_server_the_record_is_whole_all_the_same(tmp_path: Path) -> No
     assert [command.returncode for command in commands] == [0, 0], ended
     wait_until(lambda: not (prefect_home / "kling-campaigns" / "prefect.json").exists())
 
-    with shared_service(prefect_service(prefect_home), tmp_path / "later") as url:
-        record = Record(f"{url}/api")
+    with shared_service(prefect_service(prefect_home), tmp_path / "later") as service:
+        record = Record(PrefectApi.of(service))
         for place, (stdout, _) in zip(places, ended, strict=True):
             flow_run_id = record.flow_run_of(place, json.loads(stdout)["run"])
             assert record.flow_run(flow_run_id)["state"]["name"] == "Completed"
@@ -151,8 +151,8 @@ def test_the_shared_server_ends_with_its_last_user_even_after_kill_9(tmp_path: P
     script = (
         "import sys, time; from pathlib import Path; from flows.shared_service import ServiceKind, shared_service\n"
         "kind = ServiceKind('web', (sys.executable, '-m', 'http.server', '{port}', '--bind', '127.0.0.1'), '/', {})\n"
-        "with shared_service(kind, Path(sys.argv[1])) as url:\n"
-        "    print(url, flush=True); time.sleep(600)\n"
+        "with shared_service(kind, Path(sys.argv[1])) as service:\n"
+        "    print(service.url, flush=True); time.sleep(600)\n"
     )
     users = [
         subprocess.Popen([sys.executable, "-c", script, str(folder)], stdout=subprocess.PIPE, text=True)

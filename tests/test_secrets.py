@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from campaign_support import Workplace, prefect_client
+from campaign_support import PrefectApi, Workplace, prefect_client
 from simulator_support import simulator_thread
 
 CANARY = "canary-key-5f1c9e"
@@ -39,7 +39,7 @@ def unpacked(path: Path) -> bytes:
     return content
 
 
-def told_to_prefect(api: str) -> str:
+def told_to_prefect(api: PrefectApi) -> str:
     """All that the server has of runs, their logs, artifacts and blocks."""
     kinds = ("flow_runs", "task_runs", "logs", "artifacts", "block_documents", "task_run_states", "variables")
     texts = []
@@ -58,7 +58,7 @@ def told_to_prefect(api: str) -> str:
 
 @pytest.mark.parametrize("level", ["usual", "debug"])
 def test_no_file_no_message_and_no_record_shows_the_key(
-    workplace: Workplace, tmp_path: Path, prefect_api: str, level: str
+    workplace: Workplace, tmp_path: Path, prefect_api: PrefectApi, level: str
 ) -> None:
     more = TALKATIVE if level == "debug" else {}
     names = ("odd", "lost", "moderated", "broken", "fine")

@@ -19,7 +19,7 @@ from campaign_support import wait_until
 from ledger_support import python
 
 from blocks.errors import CampaignError
-from flows.shared_service import ServiceKind, enter_shared_service, shared_service
+from flows.shared_service import Service, ServiceKind, enter_shared_service, shared_service
 
 # Answers with its process id, so that tests can tell servers apart.
 _SERVER = """
@@ -36,13 +36,15 @@ ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
 """
 
 
-def kind(code: str = _SERVER, *arguments: str, status: int = 200, **environment: str) -> ServiceKind:
+def kind(
+    code: str = _SERVER, *arguments: str, status: int = 200, secret_variable: str = "", **environment: str
+) -> ServiceKind:
     command = (sys.executable, "-c", code, "{port}", str(status), *arguments)
-    return ServiceKind("echo", command, "/health", environment)
+    return ServiceKind("echo", command, "/health", environment, secret_variable)
 
 
-def said(url: str) -> str:
-    return httpx.get(url, trust_env=False).text
+def said(service: Service) -> str:
+    return httpx.get(service.url, trust_env=False).text
 
 
 def state_of(folder: Path) -> dict[str, Any]:
@@ -83,13 +85,13 @@ def test_one_server_serves_all_and_ends_with_the_last(folder: Path) -> None:
 def test_who_comes_when_the_last_one_leaves_has_a_server_that_stays(folder: Path) -> None:
     """Either the old one goes on, or it has ended and a new one is started; never one that is about to end."""
     for _ in range(5):
-        with shared_service(kind(), folder) as url:
-            server = said(url)
+        with shared_service(kind(), folder) as service:
+            server = said(service)
             assert server == str(state_of(folder)["server"])
-        with shared_service(kind(), folder) as url:
-            server = said(url)
+        with shared_service(kind(), folder) as service:
+            server = said(service)
             assert not gone(int(server))
-            assert said(url) == server == str(state_of(folder)["server"])
+            assert said(service) == server == str(state_of(folder)["server"])
 
 
 def test_those_who_start_at_the_same_moment_get_the_same_one(folder: Path) -> None:
@@ -97,8 +99,8 @@ def test_those_who_start_at_the_same_moment_get_the_same_one(folder: Path) -> No
     all_there = threading.Barrier(4)
 
     def use() -> None:
-        with shared_service(kind(), folder) as url:
-            servers.append(said(url))
+        with shared_service(kind(), folder) as service:
+            servers.append(said(service))
             all_there.wait(60)
 
     users = [threading.Thread(target=use) for _ in range(4)]
@@ -149,16 +151,16 @@ def test_a_server_that_never_answers_well_is_given_up(folder: Path, code: str) -
 def test_a_server_whose_start_failed_can_be_started_afterwards(folder: Path) -> None:
     with pytest.raises(CampaignError), shared_service(kind("raise SystemExit"), folder):
         pytest.fail("there is no server to use")
-    with shared_service(kind(), folder) as url:
-        assert said(url).isdigit()
+    with shared_service(kind(), folder) as service:
+        assert said(service).isdigit()
 
 
 def test_a_server_whose_keeper_was_killed_is_replaced(folder: Path) -> None:
-    with shared_service(kind(), folder) as url:
+    with shared_service(kind(), folder) as service:
         state = state_of(folder)
         os.kill(state["keeper"], signal.SIGKILL)
         os.waitpid(state["keeper"], 0)
-        assert said(url) == str(state["server"])  # it would run for ever
+        assert said(service) == str(state["server"])  # it would run for ever
         with shared_service(kind(), folder) as other:
             assert said(other) != str(state["server"])
             assert state_of(folder)["keeper"] != state["keeper"]
@@ -170,24 +172,84 @@ def test_a_server_that_was_killed_is_replaced(folder: Path) -> None:
         state = state_of(folder)
         os.kill(state["server"], signal.SIGKILL)
         wait_until(lambda: gone(state["keeper"]))
-        with shared_service(kind(), folder) as url:
-            assert said(url) != str(state["server"])
+        with shared_service(kind(), folder) as service:
+            assert said(service) != str(state["server"])
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b'{"url": "http://127.0.0.1:1"', b"{}", b"[]"])
 def test_a_damaged_state_file_is_no_server(folder: Path, content: bytes) -> None:
     folder.mkdir()
     (folder / "echo.json").write_bytes(content)
-    with shared_service(kind(), folder) as url:
-        assert said(url) == str(state_of(folder)["server"])
+    with shared_service(kind(), folder) as service:
+        assert said(service) == str(state_of(folder)["server"])
 
 
 def test_the_server_s_environment_and_no_terminal_of_ours(folder: Path) -> None:
     code = _SERVER.replace("str(os.getpid())", "f\"{os.environ['CALLED']} {os.getsid(0)}\"")
-    with shared_service(kind(code, CALLED="echo"), folder) as url:
-        name, session = said(url).split()
+    with shared_service(kind(code, CALLED="echo"), folder) as service:
+        name, session = said(service).split()
         assert name == "echo"
         assert int(session) == state_of(folder)["keeper"] != os.getsid(0)
+
+
+def test_a_server_that_hangs_is_replaced(folder: Path) -> None:
+    with shared_service(kind(), folder):
+        hung = state_of(folder)
+        os.kill(hung["server"], signal.SIGSTOP)
+        with shared_service(kind(), folder, hung_seconds=0.5) as service:
+            assert int(said(service)) == state_of(folder)["server"] != hung["server"]
+            assert gone(hung["server"])
+            assert gone(hung["keeper"])
+            replaced = state_of(folder)
+        assert said(service) == str(replaced["server"]), "its keeper waits for the first user as well"
+    wait_until(lambda: gone(replaced["server"]) and gone(replaced["keeper"]))
+
+
+_ENVIRONMENT = _SERVER.replace("str(os.getpid())", "repr(dict(os.environ))")
+
+
+def test_the_secret_is_new_each_time_and_only_its_owner_can_read_it(folder: Path) -> None:
+    secrets = set()
+    old_mask = os.umask(0)  # whatever the user's shell allows
+    try:
+        for _ in range(2):
+            with shared_service(kind(_ENVIRONMENT, secret_variable="DOOR"), folder) as service:
+                assert service.secret is not None
+                assert f"'DOOR': '{service.secret}'" in said(service)
+                assert service.secret not in repr(service)
+                assert len(service.secret) > 40
+                secrets.add(service.secret)
+                with shared_service(kind(_ENVIRONMENT, secret_variable="DOOR"), folder) as same:
+                    assert same.secret == service.secret
+                state = state_of(folder)
+                for process in (psutil.Process(state["keeper"]), psutil.Process(state["server"])):
+                    assert service.secret not in " ".join(process.cmdline()), "anybody can read that"
+                assert folder.stat().st_mode & 0o777 == 0o700
+                modes = {path.name: path.stat().st_mode & 0o777 for path in folder.iterdir()}
+                assert modes == dict.fromkeys(("echo.json", "echo.log", "echo.start", "echo.users"), 0o600)
+            wait_until(lambda: not (folder / "echo.json").exists())
+    finally:
+        os.umask(old_mask)
+    assert len(secrets) == 2
+
+
+def test_a_server_s_own_files_are_its_owner_s_too(folder: Path) -> None:
+    code = "import os; os.close(os.open(os.environ['MADE'], os.O_CREAT, 0o666))\n" + _SERVER
+    made = folder.parent / "database"
+    with shared_service(kind(code, MADE=str(made)), folder):
+        assert made.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_server_is_not_handed_what_only_this_program_needs(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WAVESPEED_API_KEY", "wavespeed-canary")
+    monkeypatch.setenv("CAMPAIGN_LEDGER_URL", "postgresql://u:ledger-canary@db/x")
+    monkeypatch.setenv("OF_THE_USER", "handed on")
+    with shared_service(kind(_ENVIRONMENT), folder) as service:
+        environment = said(service)
+    assert "canary" not in environment
+    assert "handed on" in environment
 
 
 async def test_the_event_loop_stays_free_while_a_server_starts(folder: Path) -> None:
@@ -201,8 +263,8 @@ async def test_the_event_loop_stays_free_while_a_server_starts(folder: Path) -> 
 
     ticking = asyncio.create_task(tick())
     async with contextlib.AsyncExitStack() as stack:
-        url = await enter_shared_service(stack, kind(), folder)
+        service = await enter_shared_service(stack, kind(), folder)
         assert ticks > 3
         ticking.cancel()
-        server = int(await asyncio.to_thread(said, url))
+        server = int(await asyncio.to_thread(said, service))
     await asyncio.to_thread(wait_until, lambda: gone(server))

@@ -13,7 +13,7 @@ from blocks.money import dollars_text
 from blocks.settings import Settings, load_settings, point_prefect_home
 from flows.approval import approved_csv, prepared_as_approved
 from flows.out_folder import refuse_an_unusable_home, refuse_an_unusable_out
-from flows.prefect_server import all_on_record, give_up_on_prefect, prefect_server, prepare_environment
+from flows.prefect_server import prefect_server, prepare_environment
 from flows.preparation import (
     Prepared,
     RunOptions,
@@ -100,42 +100,32 @@ async def _run_flow(
     request: RunRequest, options: RunOptions, ready: Prepared, progress: RunProgress
 ) -> "ClosedRun":
     # Imported here: Prefect reads its settings when it is imported, and `plan` does without it.
-    from flows.campaign import campaign
-    from flows.launch import Launch, launch_with
+    from flows.launch import Launch
+    from flows.through_prefect import run_through_prefect
 
     launch = Launch(prepared=ready, progress=progress)
-    launch_with(launch)
     try:
-        state = await campaign(
-            csv=str(options.csv),
-            budget=None if options.budget is None else dollars_text(options.budget),
-            partial=request.partial,
-            out=str(request.out),
-            frozen=request.frozen,
-            account=request.account,
-            workspace=request.workspace,
-            notify=request.notify,
-            return_state=True,
+        lacking = await run_through_prefect(
+            launch,
+            {
+                "csv": str(options.csv),
+                "budget": None if options.budget is None else dollars_text(options.budget),
+                "partial": request.partial,
+                "out": str(request.out),
+                "frozen": request.frozen,
+                "account": request.account,
+                "workspace": request.workspace,
+                "notify": request.notify,
+            },
         )
     except Exception as error:
-        # Prefect's own trouble, such as a server that went away; what our flow does wrong comes as a state.
-        give_up_on_prefect()
-        if launch.closed is None:
-            raise _unexpected(ready.settings, error) from error
-        say(f"note: Prefect's record of this run is not complete: {error}")
-        return launch.closed
+        raise _unexpected(ready.settings, error) from error
     if launch.error is not None:
         raise launch.error
     if launch.closed is None:
-        cause = await state.aresult(raise_on_failure=False)
-        raise _unexpected(
-            ready.settings, cause if isinstance(cause, BaseException) else RuntimeError(state.message)
-        )
-    if launch.task_runs and state.state_details.flow_run_id is not None:
-        missing = await all_on_record(state.state_details.flow_run_id, launch.task_runs)
-        if missing:
-            runs = "1 task run" if len(missing) == 1 else f"{len(missing)} task runs"
-            say(f"note: Prefect's record lacks the last state of {runs}; the run's tables have all")
+        raise _unexpected(ready.settings, launch.unforeseen or RuntimeError("its end is not known"))
+    if lacking is not None:
+        say(f"note: {lacking}")
     return launch.closed
 
 

@@ -30,6 +30,9 @@ from tasks.stopping import StopSignal
 from tasks.unit_prices import Place, ServicePrices
 from tasks.watching.progress import RunProgress
 
+_WITHOUT_PREFECT = (
+    "Prefect's server does not answer any more: what is left goes on without it, and without its record"
+)
 _Arguments = ParamSpec("_Arguments")
 _Answer = TypeVar("_Answer")
 
@@ -71,7 +74,7 @@ class Workbench:
     usual_seconds: Mapping[str, tuple[float, float]]
     flow_run_id: str | None = None
     frozen: bool = False
-    # Prefect's server has gone while the run was under way.
+    # Prefect's server has gone, or hangs.
     without_prefect: bool = False
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     started_monotonic: float = field(default_factory=time.monotonic)
@@ -140,6 +143,12 @@ class Workbench:
     def path_of(self, sha256: str) -> Path:
         path = self.input_paths.get(sha256)
         return path if path is not None else self.store.path(sha256)
+
+    def go_on_without_prefect(self) -> None:
+        """From now on nothing is asked of Prefect's server, and nobody waits for it."""
+        if not self.without_prefect:
+            self.without_prefect = True
+            self.note(_WITHOUT_PREFECT)
 
     def note(self, text: str) -> None:
         if text not in self.notes:
