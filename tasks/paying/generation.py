@@ -8,7 +8,7 @@ import asyncio
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 
-from blocks.errors import NeedsPerson, PredictionFailed, RequestRefused
+from blocks.errors import NeedsPerson, PredictionFailed, RequestLost, RequestRefused
 from blocks.ledger import (
     AlreadyStored,
     AttemptRow,
@@ -137,18 +137,24 @@ async def _carry_out(
         bench.progress.stage_reserved(work.brief, work.stage, attempt.reserved)
         if attempt.prediction_id is not None:
             bench.progress.stage_submitted(work.brief, work.stage, found=True)
-    async with AsyncExitStack() as stack:
-        probe = None
-        with watch.step("queue_s"):
+    outputs = None
+    while outputs is None:
+        async with AsyncExitStack() as stack:
+            probe = None
+            with watch.step("queue_s"):
+                if attempt is None or attempt.state is AttemptState.RESERVED:
+                    probe = await stack.enter_async_context(bench.first_bills.turn(place_of(work)))
+                await stack.enter_async_context(bench.limits.place())
             if attempt is None or attempt.state is AttemptState.RESERVED:
-                probe = await stack.enter_async_context(bench.first_bills.turn(place_of(work)))
-            await stack.enter_async_context(bench.limits.place())
-        if attempt is None or attempt.state is AttemptState.RESERVED:
-            earlier = False
-            attempt = await submit(bench, work, attempt, watch)
-        if probe is not None:
-            probe.sent(attempt)
-        outputs = await await_end(bench, work, attempt, watch)
+                earlier = False
+                attempt = await submit(bench, work, attempt, watch)
+            if attempt.state is not AttemptState.UNKNOWN:
+                if probe is not None:
+                    probe.sent(attempt)
+                outputs = await await_end(bench, work, attempt, watch)
+        if outputs is None:
+            # Away from its place: what waits for one may be sent meanwhile, and show that the history can be believed.
+            attempt = await _found(bench, work, attempt)
     assets = await collect(bench, work, attempt, outputs, watch)
     return StageResult(
         key=work.key,
@@ -160,3 +166,12 @@ async def _carry_out(
         started_at=watch.started_at,
         ended_at=datetime.now(UTC),
     )
+
+
+async def _found(bench: Workbench, work: StageWork, attempt: AttemptRow) -> AttemptRow:
+    """An attempt whose answer was lost, with its prediction's id. Raises RequestLost where it certainly has none."""
+    attempt = await resolve(bench, attempt)
+    if attempt.state is AttemptState.RESERVED:
+        raise RequestLost("the service lost the request; it shows no prediction of it, so it is sent again")
+    bench.progress.stage_submitted(work.brief, work.stage, found=True)
+    return attempt

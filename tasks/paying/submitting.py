@@ -14,7 +14,6 @@ from blocks.errors import (
     OutcomeUnknown,
     PredictionFailed,
     RateLimited,
-    RequestLost,
     RequestRefused,
     Unreachable,
 )
@@ -22,7 +21,6 @@ from blocks.ledger import AnotherUnderWay, AttemptRow, AttemptState, CapReached
 from tasks.models import REQUESTS
 from tasks.paying.asking_prices import ask_price, worst_case_of
 from tasks.paying.departure import Departure
-from tasks.paying.recovery import resolve
 from tasks.paying.stopwatch import Stopwatch
 from tasks.paying.uploading import forget_uploads, upload_inputs
 from tasks.paying.workbench import Workbench
@@ -41,10 +39,12 @@ PAUSE_SECONDS = 5.0
 async def submit(
     bench: Workbench, work: StageWork, attempt: AttemptRow | None, watch: Stopwatch
 ) -> AttemptRow:
-    """The attempt with its prediction's id. ``attempt`` is one that holds a reservation already, if any.
+    """The attempt with its prediction's id, or ``unknown`` where the answer was lost.
+
+    ``attempt`` is one that holds a reservation already, if any.
 
     Raises Transient where nothing was created, AccountRefused (and stops the run's spending), RequestRefused,
-    BudgetRefused, NeedsPerson (the outcome stayed unknown) or Stopped.
+    BudgetRefused or Stopped.
     """
     bench.stop.check_spending()
     # Nothing is paid for that could not be kept.
@@ -81,13 +81,8 @@ async def submit(
             with watch.step("queue_s"):
                 await bench.stop.sleep(pause)
             continue
-        if attempt.state is AttemptState.UNKNOWN:
-            attempt = await resolve(bench, attempt)
-            if attempt.state is AttemptState.RESERVED:
-                raise RequestLost(
-                    "the service lost the request; it shows no prediction of it, so it is sent again"
-                )
-        bench.progress.stage_submitted(work.brief, work.stage)
+        if attempt.state is not AttemptState.UNKNOWN:
+            bench.progress.stage_submitted(work.brief, work.stage)
         return attempt
 
 
