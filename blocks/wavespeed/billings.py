@@ -87,8 +87,8 @@ def _prediction_part(line: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _identity(line: Mapping[str, Any]) -> object:
-    if line.get("uuid"):
-        return line["uuid"]
+    if isinstance(line.get("uuid"), str | int) and line["uuid"]:
+        return str(line["uuid"])
     prediction = _prediction_part(line).get("uuid")
     return (
         str(prediction),

@@ -1,34 +1,46 @@
-"""Single values of the service's JSON, read leniently."""
+"""Single values of the service's JSON, read leniently, and none that is out of any range."""
 
+import re
 from datetime import UTC, datetime
 from decimal import Decimal
+
+_FIRST_YEAR, _LAST_YEAR = 1999, 2200
+_LONGEST_TEXT = 100
+_MOST_SECONDS = 1e9  # also what comes in milliseconds is less
+_MOST_DIGITS = 18
+_WHOLE = re.compile(rf"-?[0-9]{{1,{_MOST_DIGITS}}}")
 
 
 def moment_of(value: object) -> datetime | None:
     """Read an RFC 3339 moment with any number of fractional digits, in UTC; None where the text is no
-    moment.
+    moment, or one of another century.
     """
     if isinstance(value, datetime):
         moment = value
-    elif isinstance(value, str):
+    elif isinstance(value, str) and len(value) <= _LONGEST_TEXT:
         try:
             moment = datetime.fromisoformat(value.strip().replace("z", "Z"))
         except ValueError:
             return None
     else:
         return None
+    # Also the years at either end of the calendar, near which no margin can be added or taken away.
+    if not _FIRST_YEAR < moment.year < _LAST_YEAR:
+        return None
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 def seconds_of(value: object, *, divisor: int = 1) -> float | None:
-    """Read a number that may come as text; None where it is no finite number of at least zero."""
+    """Read a number that may come as text; None where it is none from zero to some decades."""
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal | str):
+        return None
+    if isinstance(value, str) and len(value) > _LONGEST_TEXT:
         return None
     try:
         number = float(value) / divisor
     except (ValueError, OverflowError):
         return None
-    return number if 0 <= number < float("inf") else None
+    return number if 0 <= number <= _MOST_SECONDS else None
 
 
 def whole_number(value: object) -> int | None:
@@ -37,8 +49,8 @@ def whole_number(value: object) -> int | None:
         return None
     if isinstance(value, int):
         return value
-    if isinstance(value, str) and value.strip().lstrip("-").isdecimal():
-        return int(value.strip())
-    if isinstance(value, Decimal) and value.is_finite() and value == value.to_integral_value():
+    if isinstance(value, str) and _WHOLE.fullmatch(value.strip()):
         return int(value)
+    if isinstance(value, Decimal) and value.is_finite() and abs(value.adjusted()) <= _MOST_DIGITS:
+        return int(value) if value == value.to_integral_value() else None
     return None
