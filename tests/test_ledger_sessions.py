@@ -205,6 +205,7 @@ def test_no_run_dies_of_its_sessions_being_ended(
     scene = QuietScene(tmp_path)
     scene.workplace.environment["CAMPAIGN_LEDGER_URL"] = postgresql_url
     scene.briefs("a", "b", "c", "d")
+    Ledger.open(postgresql_url).close()
     over, rounds = threading.Event(), 0
     try:
         running = scene.start()
@@ -213,7 +214,7 @@ def test_no_run_dies_of_its_sessions_being_ended(
             nonlocal rounds
             while not over.is_set():
                 rounds += terminate_all(postgresql)
-                over.wait(0.1)
+                over.wait(0.3)  # a step takes a hundredth of that, on a busy machine more
 
         disturbing = threading.Thread(target=disturb)
         disturbing.start()

@@ -58,7 +58,7 @@ class Ledger(Owners, Claims, Budget, Attempts, Recovery, Runs, Uploads, Learnt, 
             parse_url(url), busy_seconds=busy_seconds, clock=clock, reconnect_seconds=reconnect_seconds
         )
         try:
-            database.patience.work(lambda: opening.prepare(database))
+            opening.prepare(database)
             opening.check(database)
         except BaseException:
             database.close()
@@ -72,10 +72,10 @@ class Ledger(Owners, Claims, Budget, Attempts, Recovery, Runs, Uploads, Learnt, 
             parse_url(url), busy_seconds=_BUSY_SECONDS, clock=None, reconnect_seconds=RECONNECT_SECONDS
         )
         try:
-            if not database.patience.work(lambda: opening.exists(database)):
+            if not opening.exists(database):
                 database.close()
                 return None
-            database.patience.work(lambda: opening.prepare(database))
+            opening.prepare(database)
         except BaseException:
             database.close()
             raise
