@@ -7,7 +7,7 @@ from contextlib import closing, nullcontext
 from datetime import UTC, datetime
 from typing import Any
 
-from blocks.errors import InvalidInput
+from blocks.errors import InputNotFetched, InvalidInput
 from blocks.ledger import Ledger
 from blocks.settings import Settings
 from blocks.wavespeed import Quote, WaveSpeedClient
@@ -64,6 +64,8 @@ class _Service:
             known = await asyncio.to_thread(self._books.find_upload, self._origin, item.sha256, now)
             if known is not None:
                 return known.url
+        if item.missing:
+            raise InputNotFetched(f"{item.name} {item.missing}")
         role = "video" if item.media_type.startswith("video/") else "image"
         work = WorkInput.model_validate({"role": role, "sha256": item.sha256, "source": item.source})
         content, media_type = await asyncio.to_thread(as_sent, item.path, work)

@@ -16,6 +16,7 @@ from blocks.ledger.forgetting import Forgetting
 from blocks.ledger.learnt import Learnt
 from blocks.ledger.owners import Owners
 from blocks.ledger.recovery import Recovery
+from blocks.ledger.remembered import Remembered
 from blocks.ledger.runs import Runs
 from blocks.ledger.sessions import RECONNECT_SECONDS
 from blocks.ledger.uploads import Uploads
@@ -26,7 +27,7 @@ _Result = TypeVar("_Result")
 _BUSY_SECONDS = 30.0
 
 
-class Ledger(Owners, Claims, Budget, Attempts, Recovery, Runs, Uploads, Learnt, Forgetting):
+class Ledger(Owners, Claims, Budget, Attempts, Recovery, Runs, Uploads, Learnt, Forgetting, Remembered):
     """One process's view of the ledger; every method is one transaction, on disk when it returns.
 
     ```

@@ -28,7 +28,7 @@ from sqlalchemy import (
 )
 
 # The newest migration. Kept here as well so that opening a ledger that is up to date need not import Alembic.
-NEWEST_VERSION = "0002"
+NEWEST_VERSION = "0003"
 # Not Alembic's usual name: Prefect keeps an alembic_version of its own, perhaps in the same database.
 VERSION_TABLE = "ledger_version"
 
@@ -242,4 +242,15 @@ uploads = Table(
     Column("url", Text, nullable=False),
     Column("uploaded_at", Moment, nullable=False),
     Column("expires_at", Moment, nullable=False),
+)
+
+# Of addresses the hash only: they may hold a signature.
+remembered_inputs = Table(
+    "remembered_inputs",
+    metadata,
+    Column("address_sha256", Text, primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("sha256", Text, nullable=False),
+    Column("facts", JSON, nullable=False),
+    Column("read_at", Moment, nullable=False),
 )
