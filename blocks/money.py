@@ -18,7 +18,8 @@ def to_millionths(dollars: Decimal | str | int) -> int:
         amount = Decimal(dollars)
     except InvalidOperation as error:
         raise ValueError(f"{dollars!r} is not an amount in dollars such as 12.50") from error
-    if not amount.is_finite() or abs(amount) > _LARGEST_DOLLARS:
+    # Compared without abs(), which rounds, and fails where an exponent is beyond its own bounds.
+    if not amount.is_finite() or amount.copy_abs() > _LARGEST_DOLLARS:
         raise ValueError(f"{dollars!r} is not an amount in dollars such as 12.50")
     return int((amount * MILLIONTHS_PER_DOLLAR).quantize(Decimal(1), rounding=ROUND_HALF_UP))
 

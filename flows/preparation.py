@@ -15,9 +15,9 @@ from blocks.prices import PriceBook
 from blocks.remote import RemoteFiles
 from blocks.settings import Settings
 from blocks.wavespeed.address import checked_base_url, checked_key
-from flows.fetched_inputs import fetched_inputs
+from flows.fetched_inputs import fetched_inputs, recall_from
 from tasks.briefs.brief import Campaign
-from tasks.briefs.inputs import Inputs, read_and_check
+from tasks.briefs.inputs import Inputs, read_and_check, refuse_without_bytes
 from tasks.planning.day_budget import DayBudget, day_budget
 from tasks.planning.plan import Plan
 from tasks.planning.plan_duration import Duration, Limits, expected_duration
@@ -67,9 +67,11 @@ async def prepared(
                 fetched_folder=fetched,
                 confine_to=confine_to,
                 allow_plain_http=settings.allow_private_inputs,
+                recall=recall_from(settings.ledger_address),
             )
         prices = PriceBook.load()
         plan = make_plan(settings, campaign, inputs, prices)
+        refuse_without_bytes(campaign, inputs, [(stage.brief, stage.stage) for stage in plan.to_make])
         day = left_of_the_day(settings, plan)
         if day is not None and not day.covers_the_plan:
             plan = replace(plan, notes=(*plan.notes, day.sentence()))

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from blocks.errors import InvalidInput
+from blocks.errors import InputNotFetched, InvalidInput
 from blocks.kept_quotes import KeptQuotes
 from blocks.ledger import AttemptState, Ledger
 from blocks.settings import Settings
@@ -123,6 +123,8 @@ class _Service:
             known = await asyncio.to_thread(self._books.find_upload, self._origin, item.sha256, now)
             if known is not None:
                 return known.url
+        if item.missing:
+            raise InputNotFetched(f"{item.name} {item.missing}")
         role = "video" if item.media_type.startswith("video/") else "image"
         work = WorkInput.model_validate({"role": role, "sha256": item.sha256, "source": item.source})
         content, media_type = await asyncio.to_thread(as_sent, item.path, work)

@@ -16,6 +16,7 @@ from blocks.limits import AccountLimits
 from blocks.remote import RemoteFiles
 from blocks.settings import Settings
 from blocks.wavespeed import WaveSpeedClient
+from flows.fetched_inputs import to_remember
 from flows.preparation import Prepared, RunOptions, refuse_what_the_service_asks
 from flows.quoting import service_prices
 from flows.shared_service import ServiceKind, enter_shared_service
@@ -114,6 +115,7 @@ async def set_up(
             budget=options.budget,
             flow_run_id=flow_run_id,
         )
+        await ledger.call(books.remember_inputs, to_remember(prepared.inputs))
         owner = await ledger.call(books.register_owner)
         stack.push_async_callback(ledger.call, books.leave, owner)
         heart = asyncio.create_task(_beat(ledger, owner))
@@ -150,7 +152,8 @@ async def set_up(
             ),
             progress=progress,
             stop=StopSignal(),
-            input_paths={item.sha256: item.path for item in prepared.inputs.values()},
+            input_paths={item.sha256: item.path for item in prepared.inputs.values() if not item.missing},
+            not_at_hand={item.sha256: item.missing for item in prepared.inputs.missing},
             usual_seconds=await _learnt_seconds(ledger, settings),
             flow_run_id=flow_run_id,
             frozen=options.frozen,

@@ -105,7 +105,7 @@ CRASH_POINTS: tuple[CrashPoint, ...] = (
     *_transaction("intend"),
     CrashPoint(SUBMIT, "before"),
     # The request is on its way and its answer has begun to come; nobody has read the id.
-    CrashPoint("blocks.wavespeed.connection:_read", "before", within=SUBMIT),
+    CrashPoint("blocks.wavespeed.connection:read_body", "before", within=SUBMIT),
     CrashPoint(SUBMIT, "after"),
     *_transaction("submitted"),
     *_transaction("completed"),

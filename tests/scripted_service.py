@@ -47,6 +47,16 @@ def prediction(**fields: Any) -> dict[str, Any]:
     return {"id": PREDICTION_ID, "model": "m/edit", "status": "created", "outputs": [], **fields}
 
 
+class Arriving(httpx.AsyncByteStream):
+    """Bytes that come from elsewhere: httpx reads its own responses' beforehand."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield self._content
+
+
 class Script:
     """Hands out the replies in their order, the last one for ever, and keeps every request with its body."""
 
@@ -61,10 +71,10 @@ class Script:
         reply = self._replies.pop(0) if len(self._replies) > 1 else self._replies[0]
         if isinstance(reply, Exception):
             raise reply
-        if isinstance(reply, httpx.Response):
-            # A reply that is handed out again needs its own stream.
-            return httpx.Response(reply.status_code, headers=reply.headers, content=reply.content)
-        return reply(request)
+        if callable(reply):
+            reply = reply(request)
+        # A reply that is handed out again needs its own stream, to be read as if it arrived.
+        return httpx.Response(reply.status_code, headers=reply.headers, stream=Arriving(reply.content))
 
     async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)

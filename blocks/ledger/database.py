@@ -1,6 +1,7 @@
 """The ledger's connection: engines, transactions, one clock, and database errors in words for people."""
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
 
 from blocks.errors import LedgerUnusable
+from blocks.ledger.sessions import Patience, SessionEnded, is_end_of_session, pauses
 
 Clock = Callable[[], datetime]
 
@@ -20,15 +22,20 @@ Clock = Callable[[], datetime]
 class Database:
     """One ledger's database. ``place`` names it for people, without a password.
 
-    ``clock`` replaces the ledger's clock in tests.
+    ``clock`` replaces the ledger's clock in tests. ``reconnect_seconds`` is how long a server that was there, and is
+    gone, is waited for.
     """
 
-    def __init__(self, url: URL, *, busy_seconds: float, clock: Clock | None) -> None:
+    def __init__(
+        self, url: URL, *, busy_seconds: float, clock: Clock | None, reconnect_seconds: float
+    ) -> None:
         self.url = url
         self.is_sqlite = url.get_backend_name() == "sqlite"
         self.place = (url.database or "") if self.is_sqlite else url.render_as_string(hide_password=True)
         self._clock = clock
         self.engine = _sqlite_engine(url, busy_seconds) if self.is_sqlite else _postgresql_engine(url)
+        self.patience = Patience(reconnect_seconds)
+        self._was_reached = False
 
     @property
     def path(self) -> Path:
@@ -38,21 +45,27 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
         """One snapshot (PostgreSQL: one a statement); waits for no writer."""
-        with self._in_words(), self.engine.connect() as connection, connection.begin():
+        with self._in_words(), self._session() as connection, connection.begin():
             yield connection
 
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:
-        """One transaction, on disk when the block has been left. SQLite has one writer at a time."""
-        with self._in_words(), self.engine.connect() as connection:
+        """One transaction, on disk when the block has been left. SQLite has one writer at a time.
+
+        Raises SessionEnded where it certainly was not committed since the session ended, and LedgerUnusable where
+        nobody can say whether it was.
+        """
+        with self._in_words(), self._session() as connection:
             connection.execution_options(ledger_begin="BEGIN IMMEDIATE")
-            with connection.begin():
+            with connection.begin() as transaction:
                 yield connection
+                self._commit(connection, transaction)
+        self.patience.committed()
 
     @contextmanager
     def outside_transactions(self) -> Iterator[sa.Connection]:
         """For the one statement of SQLite that cannot stand in a transaction."""
-        with self._in_words(), self.engine.connect() as connection:
+        with self._in_words(), self._session() as connection:
             connection.execution_options(ledger_begin="")
             yield connection
 
@@ -72,13 +85,67 @@ class Database:
             connection.execute(insert.on_conflict_do_nothing(), rows)
 
     @contextmanager
+    def _session(self) -> Iterator[sa.Connection]:
+        try:
+            connection = self.engine.connect()
+        except DBAPIError as error:
+            # A server that was never reached may have another address, or not take this password.
+            if not self.is_sqlite and (self._was_reached or is_end_of_session(error)):
+                raise SessionEnded(explain(error, self.place, is_sqlite=self.is_sqlite)) from error
+            raise
+        self._was_reached = not self.is_sqlite
+        with connection:
+            try:
+                yield connection
+            except DBAPIError as error:
+                if not self.is_sqlite and is_end_of_session(error) and not connection.invalidated:
+                    connection.invalidate(error)  # also where the driver has not noticed yet
+                raise
+
+    def _commit(self, connection: sa.Connection, transaction: sa.Transaction) -> None:
+        number = None if self.is_sqlite else connection.execute(_NUMBER).scalar_one()
+        try:
+            transaction.commit()
+        except DBAPIError as error:
+            if self.is_sqlite or not is_end_of_session(error) or number is None:
+                raise
+            if not self._was_committed(number, error):
+                raise
+
+    def _was_committed(self, number: int, lost: DBAPIError) -> bool:
+        """Ask the server what became of a transaction that was told to commit before its session ended.
+
+        Raises LedgerUnusable where it does not say within the patience.
+        """
+        ends = time.monotonic() + self.patience.seconds
+        for pause in pauses():
+            status: str | None = "in progress"
+            try:
+                with self.engine.connect() as connection, connection.begin():
+                    status = connection.execute(_STATUS, {"number": number}).scalar_one()
+            except DBAPIError as error:
+                if error.orig is not None and getattr(error.orig, "sqlstate", None) == _IN_THE_FUTURE:
+                    status = None  # of another server, which took this one's place and has not seen it
+            if status in ("committed", "aborted"):
+                return status == "committed"
+            if status is None or time.monotonic() + pause > ends:
+                break
+            time.sleep(pause)
+        raise LedgerUnusable(
+            f"the session with the ledger {self.place} ended while a step was written, and the server does not say "
+            "whether it was; run the same command again: it goes on from what is there"
+        ) from lost
+
+    @contextmanager
     def _in_words(self) -> Iterator[None]:
         try:
             yield
         except IntegrityError:
             raise  # a constraint did its work: the caller knows which and why
         except DBAPIError as error:
-            raise LedgerUnusable(explain(error, self.place, is_sqlite=self.is_sqlite)) from error
+            ended = not self.is_sqlite and is_end_of_session(error)
+            kind = SessionEnded if ended else LedgerUnusable
+            raise kind(explain(error, self.place, is_sqlite=self.is_sqlite)) from error
 
     def close(self) -> None:
         self.engine.dispose()
@@ -131,10 +198,20 @@ def _sqlite_engine(url: URL, busy_seconds: float) -> sa.Engine:
     return engine
 
 
+# The transaction's number where it has written anything; nothing is lost with one that has not.
+_NUMBER = sa.text("SELECT txid_current_if_assigned()")
+_STATUS = sa.text("SELECT txid_status(:number)")
+_IN_THE_FUTURE = "22023"
+# So that a network that drops without a word is noticed, on this side and on the server's, which holds the locks.
+_KEEPALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
+
+
 def _postgresql_engine(url: URL) -> sa.Engine:
+    wanted = {"connect_timeout": 10, "tcp_user_timeout": 30_000, **_KEEPALIVE}
     engine = sa.create_engine(
         url,
-        connect_args={"connect_timeout": 10},
+        # What the address itself says is right.
+        connect_args={name: value for name, value in wanted.items() if name not in url.query},
         json_serializer=json.dumps,
         hide_parameters=True,
         isolation_level="READ COMMITTED",
@@ -148,6 +225,8 @@ def _postgresql_engine(url: URL) -> sa.Engine:
             # A server may be set up to acknowledge commits that are not on disk yet.
             cursor.execute("SET synchronous_commit = on")
             cursor.execute("SET lock_timeout = '30s'")
+            for name, value in _KEEPALIVE.items():
+                cursor.execute(f"SET tcp_{name} = {value}")
         connection.commit()
 
     return engine

@@ -16,7 +16,9 @@ from blocks.ledger.forgetting import Forgetting
 from blocks.ledger.learnt import Learnt
 from blocks.ledger.owners import Owners
 from blocks.ledger.recovery import Recovery
+from blocks.ledger.remembered import Remembered
 from blocks.ledger.runs import Runs
+from blocks.ledger.sessions import RECONNECT_SECONDS
 from blocks.ledger.uploads import Uploads
 
 _Arguments = ParamSpec("_Arguments")
@@ -25,7 +27,7 @@ _Result = TypeVar("_Result")
 _BUSY_SECONDS = 30.0
 
 
-class Ledger(Owners, Claims, Budget, Attempts, Recovery, Runs, Uploads, Learnt, Forgetting):
+class Ledger(Owners, Claims, Budget, Attempts, Recovery, Runs, Uploads, Learnt, Forgetting, Remembered):
     """One process's view of the ledger; every method is one transaction, on disk when it returns.
 
     ```
@@ -35,16 +37,27 @@ class Ledger(Owners, Claims, Budget, Attempts, Recovery, Runs, Uploads, Learnt, 
             case Granted(attempt=None):
                 attempt = ledger.reserve(work.key, run_id=run.id, owner=owner, estimated=28, worst_case=28)
     ```
+    A PostgreSQL session that ends is opened again (blocks.ledger.sessions).
     All methods raise LedgerUnusable where the database is locked, damaged, full, read-only or out of reach.
     """
 
     @classmethod
-    def open(cls, url: str, *, busy_seconds: float = _BUSY_SECONDS, clock: Clock | None = None) -> Self:
+    def open(
+        cls,
+        url: str,
+        *,
+        busy_seconds: float = _BUSY_SECONDS,
+        reconnect_seconds: float = RECONNECT_SECONDS,
+        clock: Clock | None = None,
+    ) -> Self:
         """Open the ledger at a SQLAlchemy URL; make it, or bring it to this version, first where needed.
 
-        ``busy_seconds`` is how long to wait for another program's writing; ``clock`` replaces the ledger's.
+        ``busy_seconds`` is how long to wait for another program's writing, ``reconnect_seconds`` for a PostgreSQL
+        server whose session ended; ``clock`` replaces the ledger's.
         """
-        database = Database(parse_url(url), busy_seconds=busy_seconds, clock=clock)
+        database = Database(
+            parse_url(url), busy_seconds=busy_seconds, clock=clock, reconnect_seconds=reconnect_seconds
+        )
         try:
             opening.prepare(database)
             opening.check(database)
@@ -56,7 +69,9 @@ class Ledger(Owners, Claims, Budget, Attempts, Recovery, Runs, Uploads, Learnt, 
     @classmethod
     def open_if_exists(cls, url: str) -> Self | None:
         """Open the ledger where there is one, else return None and make nothing. For planning."""
-        database = Database(parse_url(url), busy_seconds=_BUSY_SECONDS, clock=None)
+        database = Database(
+            parse_url(url), busy_seconds=_BUSY_SECONDS, clock=None, reconnect_seconds=RECONNECT_SECONDS
+        )
         try:
             if not opening.exists(database):
                 database.close()

@@ -20,18 +20,18 @@ def exists(database: Database) -> bool:
     """Look whether there is something to open; create nothing."""
     if database.is_sqlite:
         return database.path.is_file() and database.path.stat().st_size > 0
-    with database.read() as connection:
-        return _version(connection) is not None
+    return database.patience.work(lambda: _has_version(database))
 
 
 def prepare(database: Database) -> None:
     """Leave a writable ledger of this version behind, or raise LedgerUnusable."""
+    patiently = database.patience.work
     if database.is_sqlite:
         _require_folder(database)
-    if not exists(database) or not _is_current(database):
+    if not exists(database) or not patiently(lambda: _is_current(database)):
         with _one_migration_at_a_time(database):
-            _migrate(database)
-    _require_writable(database)
+            patiently(lambda: _migrate(database))
+    patiently(lambda: _require_writable(database))
 
 
 def check(database: Database) -> None:
@@ -57,6 +57,11 @@ def _require_folder(database: Database) -> None:
             f"the ledger's folder {folder} cannot be made ({error.strerror}); create it, "
             "or correct CAMPAIGN_HOME or CAMPAIGN_LEDGER_URL"
         ) from error
+
+
+def _has_version(database: Database) -> bool:
+    with database.read() as connection:
+        return _version(connection) is not None
 
 
 def _version(connection: sa.Connection) -> str | None:

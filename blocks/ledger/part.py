@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from blocks.ledger.database import Database
 from blocks.ledger.records import AttemptRow, AttemptState, LeaseLost, Reply
+from blocks.ledger.sessions import make_patient
 from blocks.ledger.tables import attempts, generations
 
 # Databases limit how many values one statement may carry.
@@ -27,10 +28,17 @@ class Part:
 
     They are the fence: a process that slept through the end of its lease still believes that the work is its
     own, but what it does then meets another token in the database and is refused.
+
+    Every public method is one transaction, and done again on a fresh session where its own ended before it committed.
     """
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        make_patient(cls)
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.patience = database.patience
         self._leases: dict[str, HeldLease] = {}
 
     def _token(self, key: str) -> str | None:

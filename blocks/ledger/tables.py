@@ -247,3 +247,14 @@ uploads = Table(
     Column("uploaded_at", Moment, nullable=False),
     Column("expires_at", Moment, nullable=False),
 )
+
+# Of addresses the hash only: they may hold a signature.
+remembered_inputs = Table(
+    "remembered_inputs",
+    metadata,
+    Column("address_sha256", Text, primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("sha256", Text, nullable=False),
+    Column("facts", JSON, nullable=False),
+    Column("read_at", Moment, nullable=False),
+)

@@ -17,7 +17,8 @@ def amount_in_millionths(value: object, expected: int | None = None) -> int:
     millionths, and a smaller one is dollars. Raises ValueError where the value is no amount.
     """
     try:
-        number = abs(Decimal(str(value)))
+        # Not abs(), which rounds, and fails where an exponent is beyond its own bounds.
+        number = Decimal(str(value)).copy_abs()
     except InvalidOperation as error:
         raise ValueError(f"{value!r} is not an amount") from error
     if not number.is_finite() or number > _LARGEST:

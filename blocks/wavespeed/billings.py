@@ -87,7 +87,7 @@ def _prediction_part(line: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _identity(line: Mapping[str, Any]) -> object:
-    if line.get("uuid"):
+    if isinstance(line.get("uuid"), str | int) and line["uuid"]:
         # A deduction and its refund may share one.
         return str(line["uuid"]), str(line.get("billing_type"))
     prediction = _prediction_part(line).get("uuid")

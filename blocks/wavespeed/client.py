@@ -215,7 +215,7 @@ class WaveSpeedClient:
             price=price,
             discounted_price=price if discounted is None else _dollars(discounted, "price"),
             discount_rate=Decimal(rate) if isinstance(rate, int | Decimal) else None,
-            currency=str(data.get("currency") or "USD").strip().upper(),
+            currency=one_line(str(data.get("currency") or "USD")).strip().upper(),
         )
 
     async def billings(

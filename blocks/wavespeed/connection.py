@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from blocks.errors import InvalidInput, Transient, Unavailable
 from blocks.retry_after import http_date
 from blocks.wavespeed.address import checked_base_url, checked_key, is_loopback
+from blocks.wavespeed.body import ACCEPTED_ENCODINGS, read_body
 from blocks.wavespeed.clock_skew import ClockSkew, SkewObserver
 from blocks.wavespeed.envelope import Answer, read_answer
 from blocks.wavespeed.error_mapping import (
@@ -22,9 +23,9 @@ from blocks.wavespeed.error_mapping import (
     said,
     unreachable,
 )
+from blocks.wavespeed.values import moment_of
 
 SIMULATED_HEADER = "x-simulated"
-_LARGEST_ANSWER_BYTES = 64 * 1024 * 1024
 _FIRST_BACKOFF_SECONDS = 0.5
 _LONGEST_BACKOFF_SECONDS = 20.0
 # Shorter than any server's: a connection that the server closes at the moment of a POST makes its outcome
@@ -38,10 +39,6 @@ T = TypeVar("T")
 
 def _never(_: Answer) -> bool:
     return False
-
-
-class AnswerTooLarge(httpx.TransportError):
-    """An answer without end is no answer."""
 
 
 class Connection:
@@ -72,7 +69,11 @@ class Connection:
         self.requests_sent: Counter[str] = Counter()
         try:
             self._http = httpx.AsyncClient(
-                headers={"User-Agent": "kling-campaigns", "Accept": "application/json"},
+                headers={
+                    "User-Agent": "kling-campaigns",
+                    "Accept": "application/json",
+                    "Accept-Encoding": ACCEPTED_ENCODINGS,
+                },
                 timeout=httpx.Timeout(
                     request_timeout, connect=min(10.0, request_timeout / 4), pool=request_timeout / 4
                 ),
@@ -138,11 +139,11 @@ class Connection:
             response = await self._http.send(request, stream=True)
             try:
                 received = datetime.now(UTC)
-                body = await _read(response)
+                body = await read_body(response)
             finally:
                 await response.aclose()
         self.simulated = self.simulated or SIMULATED_HEADER in response.headers
-        date = http_date(response.headers.get("date"))
+        date = moment_of(http_date(response.headers.get("date")))
         if date is not None and response.is_success:
             self._skew.learn(date, sent=sent, received=received)
         return read_answer(response.status_code, response.headers, body, secret=self.key)
@@ -223,12 +224,3 @@ def _calling(before_sending: Callable[[], Awaitable[None]]) -> Callable[[str, An
             await before_sending()
 
     return listen
-
-
-async def _read(response: httpx.Response) -> bytes:
-    body = bytearray()
-    async for chunk in response.aiter_bytes():
-        body += chunk
-        if len(body) > _LARGEST_ANSWER_BYTES:
-            raise AnswerTooLarge("the answer has no end")
-    return bytes(body)

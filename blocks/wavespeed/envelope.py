@@ -1,22 +1,26 @@
 """The service's answers before anyone judges them: ``{"code":200,"message":"success","data":…}``, or not."""
 
-import json
 import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any
 
 from blocks.retry_after import retry_after_seconds
+from blocks.wavespeed.bounded_json import JsonOutOfBounds, NotJson, read_json
 from blocks.wavespeed.values import whole_number
 
 _LONGEST_MESSAGE = 300
+# Of which the message is made: blanks and signs that are left out may stand between its letters.
+_LONGEST_TEXT = 20_000
 
 
 @dataclass(frozen=True)
 class Answer:
-    """``code`` is the envelope's number where there was one; ``oddity`` says what came instead of one."""
+    """``code`` is the envelope's number where there was one; ``oddity`` says what came instead of one.
+
+    ``out_of_bounds`` tells that more was said than is read: a number out of any range, or JSON that is too deep.
+    """
 
     status: int
     code: int | None = None
@@ -24,6 +28,7 @@ class Answer:
     data: Any = None
     retry_after: float | None = None
     oddity: str = ""
+    out_of_bounds: bool = False
 
     @property
     def ok(self) -> bool:
@@ -44,6 +49,7 @@ def one_line(text: str, *, secret: str = "") -> str:
     # A secret this short would be cut out of ordinary words.
     if len(secret) >= 8:
         text = text.replace(secret, "[key]")
+    text = text[:_LONGEST_TEXT]
     spaced = "".join(" " if unicodedata.category(letter) in ("Cc", "Zl", "Zp") else letter for letter in text)
     # Also gone: marks that turn the reading direction, and halves of characters that no file can hold.
     text = "".join(letter for letter in re.sub(r"\s+", " ", spaced) if letter.isprintable()).strip()
@@ -75,16 +81,20 @@ def read_answer(status: int, headers: Mapping[str, str], body: bytes, *, secret:
     if _looks_like_html(body, headers.get("content-type", "")):
         return Answer(status, retry_after=retry_after, oddity="an HTML page")
     try:
-        document = json.loads(body, parse_float=Decimal)
-    except (ValueError, RecursionError):
+        reading = read_json(body)
+    except JsonOutOfBounds as error:
+        return Answer(status, retry_after=retry_after, oddity=str(error), out_of_bounds=True)
+    except NotJson:
         # A refusal in plain text is worth quoting; broken JSON is not.
         text = one_line(body[:2000].decode("utf-8", "replace"), secret=secret)
         message = "" if text.startswith(("{", "[")) else text
         return Answer(status, message=message, retry_after=retry_after, oddity="not JSON")
+    document, beyond = reading.document, reading.out_of_range
     if not isinstance(document, dict):
-        return Answer(status, retry_after=retry_after, oddity="JSON of another shape")
+        return Answer(status, retry_after=retry_after, oddity="JSON of another shape", out_of_bounds=beyond)
     message = one_line(_message_of(document), secret=secret)
     if "id" in document and "data" not in document:
         # Newer documentation shows the object bare; its code is the prediction's, not the envelope's.
-        return Answer(status, None, message, document, retry_after)
-    return Answer(status, whole_number(document.get("code")), message, document.get("data"), retry_after)
+        return Answer(status, None, message, document, retry_after, out_of_bounds=beyond)
+    code = whole_number(document.get("code"))
+    return Answer(status, code, message, document.get("data"), retry_after, out_of_bounds=beyond)

@@ -111,7 +111,8 @@ def error_of_submit(answer: Answer) -> ServiceError:
     """Return the error of a submit answer that carries no prediction id: a clear refusal, or an unknown
     outcome.
     """
-    error = clear_refusal(answer)
+    # What was not read whole refuses nothing.
+    error = None if answer.out_of_bounds else clear_refusal(answer)
     if isinstance(error, NotFound):
         return RequestRefused(
             f"The service does not know this model ({answer.described()}). Check WAVESPEED_BASE_URL.",

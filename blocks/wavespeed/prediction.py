@@ -7,8 +7,11 @@ from typing import Any
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, field_validator
 
 from blocks.wavespeed.error_mapping import error_of_ending
+from blocks.wavespeed.shown_input import shown_input
 from blocks.wavespeed.values import moment_of, seconds_of, whole_number
 
+_LONGEST_NAME = 200
+_MOST_OUTPUTS = 100
 ENDED_STATUSES = frozenset({"completed", "failed", "cancelled", "timeout", "deleted"})
 
 
@@ -54,25 +57,26 @@ class Prediction(BaseModel):
     @field_validator("model", mode="before")
     @classmethod
     def _model_text(cls, value: object) -> str:
-        return value if isinstance(value, str) else ""
+        return value if isinstance(value, str) and len(value) <= _LONGEST_NAME else ""
 
     @field_validator("status", mode="before")
     @classmethod
     def _status_text(cls, value: object) -> str:
-        return value.strip().lower() if isinstance(value, str) and value.strip() else "created"
+        text = value.strip().lower() if isinstance(value, str) and len(value) <= _LONGEST_NAME else ""
+        return text or "created"
 
     @field_validator("outputs", mode="before")
     @classmethod
     def _urls(cls, value: object) -> tuple[str, ...]:
         several = value if isinstance(value, list | tuple) else [value]
-        return tuple(url for url in several if isinstance(url, str) and url)
+        return tuple(url for url in several[:_MOST_OUTPUTS] if isinstance(url, str) and url)
 
     @field_validator("has_nsfw_contents", mode="before")
     @classmethod
     def _flags(cls, value: object) -> tuple[bool, ...]:
         several = value if isinstance(value, list | tuple) else [] if value is None else [value]
         # What is neither true nor false is no all-clear for a picture.
-        return tuple(flag is not False for flag in several)
+        return tuple(flag is not False for flag in several[:_MOST_OUTPUTS])
 
     @field_validator("created_at", mode="before")
     @classmethod
@@ -110,7 +114,7 @@ class Prediction(BaseModel):
     @field_validator("input", mode="before")
     @classmethod
     def _echo(cls, value: object) -> dict[str, Any] | None:
-        return dict(value) if isinstance(value, Mapping) else None
+        return shown_input(value)
 
     def raise_for_outcome(self) -> None:
         """Nothing where the prediction completed with outputs, or still runs; else the error that says why.

@@ -1,5 +1,6 @@
 """Handing inputs to the service: by ticket, or by the older call where tickets are not offered."""
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ _NOT_OFFERED = frozenset({404, 405, 501})
 # Below this rate an upload is given up.
 _SLOWEST_BYTES_PER_SECOND = 50_000
 _CHUNK_BYTES = 256 * 1024
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
+_HEADER_VALUE = re.compile(r"[\t\x20-\x7e]{0,8000}")
 _PASSING = frozenset({403, 408, 425, 429})
 
 
@@ -117,7 +120,12 @@ def _read_ticket(data: Any) -> _Ticket | None:
         return None
     if not isinstance(headers, dict):
         return None
-    return _Ticket(download_url, put_url, {str(name): str(value) for name, value in headers.items()})
+    sent = {str(name): str(value) for name, value in headers.items()}
+    if not all(
+        _HEADER_NAME.fullmatch(name) and _HEADER_VALUE.fullmatch(value) for name, value in sent.items()
+    ):
+        return None
+    return _Ticket(download_url, put_url, sent)
 
 
 async def _chunks(content: bytes | Path) -> AsyncIterator[bytes]:

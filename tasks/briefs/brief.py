@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from tasks.briefs.prompt_references import number_notes
+from tasks.briefs.prompt_words import misread_notes
 from tasks.models import ComposeRequest, EditRequest, Stage, VideoRequest
 
 _MADE_BY = {Stage.EDIT: "edited", Stage.COMPOSE: "composed"}
@@ -123,6 +124,7 @@ def references_of(brief: Brief) -> References:
         stages[stage] = references
         notes += _left_out_note(stage, references)
         notes += number_notes(stage, part.request.prompt, references.total)
+        notes += misread_notes(stage, part.request.prompt)
         if not isinstance(part, VideoPart):
             upstream, available = stage, part.request.num_images
     return References(stages=stages, notes=tuple(notes))

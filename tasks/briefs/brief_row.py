@@ -41,6 +41,10 @@ class Row:
     def cell(self, column: str) -> str:
         return self._cells.get(column, "").strip()
 
+    def looks_blank(self, column: str) -> bool:
+        """Whether the cell holds something, of which nothing can be seen, such as no-break blanks."""
+        return not self.cell(column) and bool(self._cells.get(column, "").strip(" \t\r\n"))
+
     def problem(self, column: str, message: str) -> None:
         self.problems.append((column, message))
 

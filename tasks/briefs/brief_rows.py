@@ -13,6 +13,7 @@ from tasks.briefs.campaign_file import Record, shown_value
 from tasks.briefs.campaign_text import MOST_ROWS
 from tasks.briefs.matrix import expand
 from tasks.briefs.prompt_references import tag_problems
+from tasks.briefs.prompt_words import NOTHING_SEEN
 from tasks.models import (
     ASPECT_RATIOS,
     COMPOSE_ASPECT_RATIOS,
@@ -87,6 +88,11 @@ class RowReader:
                 parts[stage.value] = read(row, chain)
             else:
                 parts[stage.value] = None
+                if row.looks_blank(PROMPTS[stage]):
+                    row.problem(
+                        PROMPTS[stage],
+                        f"{NOTHING_SEEN}; clear the cell to skip the stage, or write the prompt",
+                    )
         if row.problems:
             return None
         identity = {"brief": f"{name}{ending}", "line": record.line, "row": record.cells}

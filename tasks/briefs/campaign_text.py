@@ -59,7 +59,8 @@ def text_of(content: bytes, shown: str) -> tuple[str, list[Problem]]:
         if b"\0" in content[:_HEAD_BYTES]:
             kind = kind_of_bytes(content[:_HEAD_BYTES])
             raise _unreadable(shown, f"is not text, but {kind}; give the campaign's CSV file") from error
-        text = content.decode("utf-8-sig", errors="replace")
+        # Not the sign that stands for damage: what is wrong with the file is told once, and not for every cell again.
+        text = content.decode("utf-8-sig", errors="replace").replace("\ufffd", "?")
         line = 1 + len(re.findall(rb"\r\n|\r|\n", error.object[: error.start]))
         wrong = error.object[error.start]
         likely = bytes([wrong]).decode("cp1252", errors="ignore")
@@ -76,13 +77,24 @@ def _is_unmarked_utf16(head: bytes) -> bool:
     )
 
 
+# Some programs write ``a, "b, c"``: CSV as such takes the marks for text then, and the comma between them for the end.
+_BLANKS_BEFORE_MARK = re.compile(r"(?:^|,)[ \t\u00a0\u2007\u202f\u3000]+\"", re.MULTILINE)
+_QUOTED = re.compile(r"[ \t\u00a0\u2007\u202f\u3000]*(\")")
+_REST_OF_QUOTED = re.compile(r"(?:[^\"]|\"\")*")
+
+
 class CommentedLines:
-    """The text's lines for the CSV reader. A comment reads as a blank line: whatever it holds, later lines count on."""
+    """The text's lines for the CSV reader. A comment reads as a blank line: whatever it holds, later lines count on.
+
+    Blanks between a comma and a cell's opening quotation mark are left out.
+    """
 
     def __init__(self, text: str) -> None:
         self._lines = io.StringIO(text, newline="")
         self.may_be_comments = True
         self.at_row_start = True  # a prompt's second line may begin with # as well
+        self._has_blanks = _BLANKS_BEFORE_MARK.search(text) is not None
+        self._is_quoted = False  # where the line before ended
 
     def __iter__(self) -> "CommentedLines":
         return self
@@ -90,8 +102,31 @@ class CommentedLines:
     def __next__(self) -> str:
         line = next(self._lines)
         comment = self.at_row_start and self.is_comment(line)
+        self._is_quoted = self._is_quoted and not self.at_row_start
         self.at_row_start = False
-        return "\n" if comment else line
+        if comment:
+            return "\n"
+        return self._without_blanks(line) if self._has_blanks else line
+
+    def _without_blanks(self, line: str) -> str:
+        place, pieces = 0, []
+        cell_begins = not self._is_quoted
+        while place < len(line):
+            if cell_begins:
+                quoted = _QUOTED.match(line, place)
+                pieces.append(quoted[1] if quoted else "")
+                place = quoted.end() if quoted else place
+                self._is_quoted = quoted is not None
+            if self._is_quoted:
+                rest = _REST_OF_QUOTED.match(line, place)
+                end = rest.end() if rest else place
+                pieces.append(line[place:end])
+                place, self._is_quoted = end, end == len(line)
+            # A mark that closes is left to the reader, and what may follow it: it says what is wrong with that.
+            end = line.find(",", place) + 1 or len(line)
+            pieces.append(line[place:end])
+            place, cell_begins = end, True
+        return "".join(pieces)
 
     def is_comment(self, text: str) -> bool:
         return self.may_be_comments and _COMMENT.match(text) is not None

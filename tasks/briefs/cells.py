@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 
 from tasks.briefs.campaign_file import shown_value, suggestion
+from tasks.briefs.prompt_words import what_is_no_prompt
 
 _WHOLE_NUMBER = re.compile(r"[0-9]{1,9}")
 _TRUE = ("true", "yes", "1")
@@ -67,6 +68,9 @@ def choice(cell: str, choices: Sequence[str]) -> str:
 def prompt(cell: str, longest: int) -> str:
     """The prompt as sent: without blanks around it, its line ends the same whoever saved the file."""
     text = cell.strip().replace("\r\n", "\n").replace("\r", "\n")
+    problem = what_is_no_prompt(text)
+    if problem:
+        raise CellError(problem)
     if len(text) > longest:
         raise CellError(f"{len(text):,} characters; the model takes {longest:,} at most")
     return text

@@ -2,18 +2,21 @@
 
 import asyncio
 import re
-from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from blocks.errors import FetchRefused, Problem, ServiceError
 from blocks.media import ClipFacts, PictureFacts, clip_notes
-from tasks.briefs.brief import Campaign, ComposePart, EditPart
+from blocks.remote_addresses import shown
+from tasks.briefs.brief import Brief, Campaign, ComposePart, EditPart, VideoPart
 from tasks.briefs.brief_row import Kind, NamedSource
 from tasks.briefs.campaign_file import shown_value
 from tasks.briefs.input_files import Examined, Fetcher, Finder, RemoteFiles, examine
 from tasks.briefs.reading import invalid_campaign, parse_campaign
+from tasks.briefs.remembered import Recall, recalled
+from tasks.models import Stage
 
 _DECODED_AT_ONCE = 4
 _FETCHED_AT_ONCE = 8
@@ -23,16 +26,30 @@ _Result = TypeVar("_Result")
 
 @dataclass(frozen=True)
 class LoadedInput:
-    """One input. ``source`` is what the CSV says; ``path`` is where its bytes are on this machine."""
+    """One input. ``source`` is what the CSV says; ``path`` is where its bytes are on this machine.
+
+    ``missing`` says why the bytes are not there: its address has expired, and what was there an earlier run has told.
+    """
 
     source: str
     path: Path
     sha256: str
     facts: PictureFacts | ClipFacts
+    missing: str = ""
+
+    @property
+    def name(self) -> str:
+        """The source as messages name it."""
+        return named(self.source)
 
     @property
     def media_type(self) -> str:
         return self.facts.media_type
+
+
+def named(source: str) -> str:
+    """A source for a message: an address without its query, which may let anybody read what is there."""
+    return shown(source) if _SCHEME.match(source) else source
 
 
 class Inputs(Mapping[str, LoadedInput]):
@@ -51,13 +68,29 @@ class Inputs(Mapping[str, LoadedInput]):
         return len(self._by_source)
 
     @property
+    def missing(self) -> tuple[LoadedInput, ...]:
+        """Those whose bytes are not at hand."""
+        return tuple(item for item in self.values() if item.missing)
+
+    @property
+    def fetched(self) -> tuple[LoadedInput, ...]:
+        """Those that were read at a remote address just now."""
+        return tuple(item for item in self.values() if _SCHEME.match(item.source) and not item.missing)
+
+    @property
     def notes(self) -> tuple[str, ...]:
-        return tuple(
-            f"{item.source}: {note}"
+        clips = tuple(
+            f"{item.name}: {note}"
             for item in self.values()
             if isinstance(item.facts, ClipFacts)
             for note in clip_notes(item.facts)
         )
+        gone = tuple(
+            f"{shown_value(item.name)} cannot be fetched any more; what an earlier run read there is used where it "
+            "is paid for already"
+            for item in self.missing
+        )
+        return clips + gone
 
 
 async def read_and_check(
@@ -67,14 +100,17 @@ async def read_and_check(
     fetched_folder: Path | None = None,
     confine_to: Path | None = None,
     allow_plain_http: bool = False,
+    recall: Recall | None = None,
 ) -> tuple[Campaign, Inputs]:
     """The campaign of a CSV file with all of its inputs; the arguments are those of ``load_inputs``.
+
+    ``recall`` knows what an earlier run read at an address that cannot be fetched any more.
 
     Raises InvalidInput with every problem of the file and of the files that it names, faulty rows included.
     """
     parsed = await asyncio.to_thread(parse_campaign, path)
     fetcher = _fetcher(remote, fetched_folder, allow_plain_http=allow_plain_http)
-    loader = _Loader(Finder(path.parent, confine_to), fetcher)
+    loader = _Loader(Finder(path.parent, confine_to), fetcher, recall)
     inputs, faults = await loader.load(parsed.sources)
     problems = [*parsed.problems, *_as_problems(parsed.shown, faults)]
     if problems:
@@ -108,29 +144,49 @@ async def load_inputs(
 _Fault = tuple[NamedSource, str]
 
 
+class _Unfetched(str):
+    """What is wrong with an address that is one: it may be known what was there."""
+
+    __slots__ = ()
+
+
 class _Loader:
     """Finds, fetches and examines; what is wrong with a file is told for every cell that names it."""
 
-    def __init__(self, finder: Finder, fetcher: Fetcher | None) -> None:
+    def __init__(self, finder: Finder, fetcher: Fetcher | None, recall: Recall | None = None) -> None:
         self._finder = finder
         self._fetcher = fetcher
+        self._recall = recall
         self._decoding = asyncio.Semaphore(_DECODED_AT_ONCE)
         self._fetching = asyncio.Semaphore(_FETCHED_AT_ONCE)
 
-    async def load(self, named: Sequence[NamedSource]) -> tuple[Inputs, list[_Fault]]:
-        sources = list(dict.fromkeys(item.source for item in named))
+    async def load(self, wanted: Sequence[NamedSource]) -> tuple[Inputs, list[_Fault]]:
+        sources = list(dict.fromkeys(item.source for item in wanted))
         found = dict(zip(sources, await _all(self._locate(source) for source in sources), strict=True))
-        wanted = list(dict.fromkeys((found[item.source], item.kind) for item in named))
-        examined = dict(zip(wanted, await _all(self._examine(*pair) for pair in wanted), strict=True))
+        pairs = list(dict.fromkeys((found[item.source], item.kind) for item in wanted))
+        examined = dict(zip(pairs, await _all(self._examine(*pair) for pair in pairs), strict=True))
         loaded: list[LoadedInput] = []
         faults: list[_Fault] = []
-        for item in named:
+        for item in wanted:
             place = found[item.source]
             result = examined[place, item.kind]
-            faults += [(item, f"{shown_value(item.source)} {fault}") for fault in result.faults]
+            if isinstance(place, _Unfetched) and (known := await self._remembered(place, item)) is not None:
+                loaded.append(known)
+                continue
+            faults += [(item, f"{shown_value(named(item.source))} {fault}") for fault in result.faults]
             if isinstance(place, Path) and result.facts is not None:
                 loaded.append(LoadedInput(item.source, place, result.sha256, result.facts))
         return Inputs(loaded), faults
+
+    async def _remembered(self, place: "_Unfetched", item: NamedSource) -> LoadedInput | None:
+        if self._recall is None or self._fetcher is None:
+            return None
+        known = await asyncio.to_thread(recalled, self._recall, item.source, item.kind)
+        if known is None:
+            return None
+        return LoadedInput(
+            item.source, self._fetcher.folder / known.sha256, known.sha256, known.facts, missing=place
+        )
 
     async def _locate(self, source: str) -> Path | str:
         """Where the bytes are, or what is wrong."""
@@ -146,7 +202,7 @@ class _Loader:
             async with self._fetching:
                 return await self._fetcher.fetch(source)
         except (FetchRefused, ServiceError) as error:
-            return f"cannot be fetched: {' '.join(str(error).split())}"
+            return _Unfetched(f"cannot be fetched: {' '.join(str(error).split())}")
 
     async def _examine(self, place: Path | str, kind: Kind) -> Examined:
         if isinstance(place, str):
@@ -171,17 +227,37 @@ async def _all(coroutines: Iterable[Coroutine[Any, Any, _Result]]) -> list[_Resu
 
 
 def _named_by(campaign: Campaign) -> list[NamedSource]:
-    named: list[NamedSource] = []
-    for brief in campaign.briefs:
-        for part in brief.parts:
-            if isinstance(part, EditPart):
-                named.append(NamedSource(brief.line, "edit_image", part.image, "picture"))
-                continue
-            column = "compose_images" if isinstance(part, ComposePart) else "video_images"
-            if not isinstance(part, ComposePart):
-                named.append(NamedSource(brief.line, "video", part.clip, "clip"))
-            named += [NamedSource(brief.line, column, source, "picture") for source in part.images]
-    return named
+    return [source for brief in campaign.briefs for part in brief.parts for source in _named_in(brief, part)]
+
+
+def _named_in(brief: Brief, part: EditPart | ComposePart | VideoPart) -> Iterator[NamedSource]:
+    if isinstance(part, EditPart):
+        yield NamedSource(brief.line, "edit_image", part.image, "picture")
+        return
+    if isinstance(part, VideoPart):
+        yield NamedSource(brief.line, "video", part.clip, "clip")
+    column = "compose_images" if isinstance(part, ComposePart) else "video_images"
+    for source in part.images:
+        yield NamedSource(brief.line, column, source, "picture")
+
+
+def refuse_without_bytes(campaign: Campaign, inputs: Inputs, to_make: Collection[tuple[str, Stage]]) -> None:
+    """Raise InvalidInput where a stage is to be made of an input whose bytes are not at hand.
+
+    ``to_make`` are those, by brief and stage, that are neither kept nor under way at the service.
+    """
+    at_hand = {item.sha256 for item in inputs.values() if not item.missing}
+    faults = [
+        (item, f"{shown_value(named(item.source))} {inputs[item.source].missing}")
+        for brief in campaign.briefs
+        for part in brief.parts
+        if (brief.brief, part.request.stage) in to_make
+        for item in _named_in(brief, part)
+        if inputs[item.source].missing and inputs[item.source].sha256 not in at_hand
+    ]
+    if faults:
+        shown = str(campaign.path)
+        raise invalid_campaign(shown, campaign.columns, _as_problems(shown, faults))
 
 
 def _as_problems(shown: str, faults: Sequence[_Fault]) -> list[Problem]:

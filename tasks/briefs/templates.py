@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from tasks.briefs.brief_columns import COLUMNS, PROMPTS, SOURCE_COLUMNS
 from tasks.briefs.campaign_file import RESULT_COLUMNS, shown_value, suggestion
+from tasks.briefs.prompt_words import what_says_nothing
 from tasks.models import LONGEST_PROMPT
 
 _PIECE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
@@ -75,6 +76,9 @@ class Filler:
             if filled.circular:
                 return circle
             return Filled(filled.text if len(filled.text) <= LONGEST_PROMPT else place)
+        empty = what_says_nothing(value)
+        if empty:
+            return Filled(place, (f"{shown} {empty} in this row; fill it, or write a prompt without it",))
         if len(value) > LONGEST_PROMPT:
             message = f"{shown} is {len(value):,} characters; a prompt has {LONGEST_PROMPT:,} at most"
             return Filled(place, (message,))

@@ -155,6 +155,7 @@ async def _carry_out(
         if outputs is None:
             # Away from its place: what waits for one may be sent meanwhile, and show that the history can be believed.
             attempt = await _found(bench, work, attempt)
+    assert attempt is not None  # it has outputs
     assets = await collect(bench, work, attempt, outputs, watch)
     return StageResult(
         key=work.key,

@@ -10,6 +10,7 @@ from blocks.assets import AssetGone
 from blocks.errors import InvalidInput
 from blocks.media import inspect_clip, inspect_picture
 from blocks.media_preparation import picture_is_acceptable, prepare_picture
+from tasks.briefs.inputs import named
 from tasks.paying.workbench import Workbench
 from tasks.work import StageWork, WorkInput
 
@@ -40,6 +41,11 @@ async def _upload(bench: Workbench, item: WorkInput) -> str:
             return known.url
         async with bench.uploads_at_once:
             bench.stop.check()
+            if item.sha256 in bench.not_at_hand and item.sha256 not in bench.input_paths:
+                raise InvalidInput(
+                    f"{named(item.source)} {bench.not_at_hand[item.sha256]} Nothing was sent with it; give an address "
+                    "that can be read, and run the command again."
+                )
             if item.sha256 not in bench.input_paths and not await asyncio.to_thread(
                 bench.store.is_whole, item.sha256
             ):

@@ -74,6 +74,8 @@ class Workbench:
     usual_seconds: Mapping[str, tuple[float, float]]
     flow_run_id: str | None = None
     frozen: bool = False
+    # Why an input that is known cannot be sent, by its hash.
+    not_at_hand: Mapping[str, str] = field(default_factory=dict)
     # Prefect's server has gone, or hangs.
     without_prefect: bool = False
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))

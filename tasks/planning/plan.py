@@ -122,6 +122,11 @@ class Plan:
         return tuple(stage for stage in self.stages if stage.to_pay)
 
     @property
+    def to_make(self) -> tuple[PlannedStage, ...]:
+        """Those of ``to_pay`` that the service has not taken on yet: they need their inputs' bytes."""
+        return tuple(stage for stage in self.to_pay if Cause.UNDER_WAY not in stage.causes)
+
+    @property
     def wholly_cached(self) -> bool:
         """Every stage is there already: a run of this plan has nothing to ask of the service."""
         return all((stage.brief, stage.stage) in self.found for stage in self.stages)

@@ -8,7 +8,7 @@ from fractions import Fraction
 from blocks.media import ClipFacts, PictureFacts
 from blocks.money import dollars_text
 from tasks.briefs.brief import Brief, Campaign, ComposePart, EditPart, VideoPart, references_of
-from tasks.briefs.inputs import Inputs
+from tasks.briefs.inputs import Inputs, named
 from tasks.briefs.matrix import expansion_notes
 from tasks.models import Stage
 from tasks.planning.plan import PlannedStage
@@ -111,7 +111,7 @@ def _ratios(brief: Brief, inputs: Inputs) -> Iterator[str]:
                 Fraction(facts.width, facts.height), _ratio(shape)
             ):
                 yield (
-                    f"{part.image} is {facts.width}x{facts.height}, and edit_aspect_ratio is {shape}: the edit "
+                    f"{named(part.image)} is {facts.width}x{facts.height}, and edit_aspect_ratio is {shape}: the edit "
                     "reframes it"
                 )
             pictures, maker = shape, "edited"
@@ -125,7 +125,7 @@ def _ratios(brief: Brief, inputs: Inputs) -> Iterator[str]:
             clip = inputs[part.clip].facts
             assert isinstance(clip, ClipFacts)  # the inputs were checked against the columns that name them
             if pictures is not None and _differ(Fraction(clip.width, clip.height), _ratio(pictures)):
-                yield f"the {maker} pictures are {pictures}, and {part.clip} is {clip.width}x{clip.height}"
+                yield f"the {maker} pictures are {pictures}, and {named(part.clip)} is {clip.width}x{clip.height}"
 
 
 def _ratio(text: str) -> Fraction:

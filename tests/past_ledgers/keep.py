@@ -37,6 +37,8 @@ def main() -> None:
                 url="https://media.example.org/uploads/input.png",
                 expires_at=clock.moment + timedelta(days=7),
             )
+            facts = {"media_type": "image/png", "width": 1360}
+            ledger.remember_inputs([("https://example.org/a.png?signature=secret", "picture", "ab", facts)])
         connection = sqlite3.connect(file)
         try:
             # Its process is on another machine, as far as any reader of this file can tell, and long gone.
