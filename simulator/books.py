@@ -114,21 +114,26 @@ class Books:
 
     # What the service reads.
 
-    def history(self, *conditions: ColumnElement[bool], offset: int, limit: int) -> list[Prediction]:
-        """Newest first."""
-        newest = (
-            select(predictions).where(*conditions).order_by(predictions.c.created_at.desc(), predictions.c.id)
-        )
-        return self._predictions(newest.offset(offset).limit(limit))
+    def history(
+        self, *conditions: ColumnElement[bool], oldest_first: bool = False, offset: int, limit: int
+    ) -> list[Prediction]:
+        """One page of them, newest first unless said otherwise."""
+        created = predictions.c.created_at
+        wanted = select(predictions).where(*conditions)
+        ordered = wanted.order_by(created.asc() if oldest_first else created.desc(), predictions.c.id)
+        return self._predictions(ordered.offset(offset).limit(limit))
 
-    def billings(self, *conditions: ColumnElement[bool], offset: int, limit: int) -> tuple[int, list[Charge]]:
-        """How many lines there are, and one page of them, newest first."""
+    def billings(
+        self, *conditions: ColumnElement[bool], oldest_first: bool = False, offset: int, limit: int
+    ) -> tuple[int, list[Charge]]:
+        """How many lines there are, and one page of them, newest first unless said otherwise."""
         with self._reader.begin() as connection:
             total = connection.execute(
                 select(func.count()).select_from(charges).where(*conditions)
             ).scalar_one()
-            newest = select(charges).where(*conditions).order_by(charges.c.id.desc())
-            rows = connection.execute(newest.offset(offset).limit(limit)).mappings()
+            order = charges.c.id.asc() if oldest_first else charges.c.id.desc()
+            wanted = select(charges).where(*conditions).order_by(order)
+            rows = connection.execute(wanted.offset(offset).limit(limit)).mappings()
             return int(total), [Charge(**row) for row in rows]
 
     def accepted_since(self, kind: str, moment: int) -> list[int]:

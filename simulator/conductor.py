@@ -13,11 +13,11 @@ from dataclasses import replace
 
 from simulator.books import Books
 from simulator.catalogue import MODELS
-from simulator.faults import Switches
 from simulator.media import MediaStore, MediaUnreadable
 from simulator.records import Output, Prediction
 from simulator.service_time import NANOSECONDS, now
 from simulator.studio import Renderer
+from simulator.switches import Switches
 from simulator.views import Views
 from simulator.webhooks import WebhookSender
 from simulator.worker import Made, MediaRejected, Order

@@ -5,8 +5,8 @@ from typing import Any
 
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 
-from simulator.faults import RetryAfterForm
 from simulator.service_time import ServiceTime
+from simulator.switches import RetryAfterForm
 
 GATEWAY_TITLES = {502: "502 Bad Gateway", 504: "504 Gateway Time-out"}
 

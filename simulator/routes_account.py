@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field, ValidationError
 from sqlalchemy import ColumnElement
 
-from simulator.bodies import explain, read_body
+from simulator.bodies import NEWEST_FIRST, Sort, explain, oldest_first, read_body
 from simulator.catalogue import MODELS
 from simulator.envelope import Refusal, dollars, success
 from simulator.media import MediaUnreadable
@@ -29,7 +29,8 @@ class BillingsQuery(BaseModel):
     start_time: datetime | None = None
     end_time: datetime | None = None
     page: int = Field(default=1, ge=1)
-    page_size: int = Field(default=20, ge=1, le=100)
+    page_size: int = Field(default=100, ge=1, le=100)
+    sort: Sort = NEWEST_FIRST
 
 
 def account_routes(service: Service) -> APIRouter:
@@ -73,7 +74,10 @@ def account_routes(service: Service) -> APIRouter:
         service.authorize(request)
         query = await read_body(request, BillingsQuery)
         total, found = service.books.billings(
-            *_conditions(service, query), offset=(query.page - 1) * query.page_size, limit=query.page_size
+            *_conditions(service, query),
+            oldest_first=oldest_first(query.sort),
+            offset=(query.page - 1) * query.page_size,
+            limit=query.page_size,
         )
         items = []
         for charge in found:

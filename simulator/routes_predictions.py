@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field, ValidationError
 from sqlalchemy import ColumnElement
 
-from simulator.bodies import explain, read_body, read_object
+from simulator.bodies import NEWEST_FIRST, Sort, explain, oldest_first, read_body, read_object
 from simulator.books import InsufficientCredit
 from simulator.catalogue import MODELS, Model
 from simulator.envelope import Refusal, success
@@ -31,11 +31,13 @@ _SYNC_MODE = "enable_sync_mode"
 
 class HistoryQuery(BaseModel):
     page: int = Field(default=1, ge=1)
-    page_size: int = Field(default=20, ge=1, le=100)
+    page_size: int = Field(default=100, ge=1, le=100)
     model: str | None = None
     status: str | None = None
     created_after: datetime | None = None
     created_before: datetime | None = None
+    include_inputs: bool | None = None
+    sort: Sort = NEWEST_FIRST
 
 
 class DeleteRequest(BaseModel):
@@ -76,13 +78,19 @@ def prediction_routes(service: Service) -> APIRouter:
     async def history(request: Request) -> Response:
         service.authorize(request)
         query = await read_body(request, HistoryQuery)
+        if query.include_inputs is not None and service.switches.include_inputs == "refused":
+            raise Refusal(400, "Invalid parameter: include_inputs: no such parameter")
         found = service.books.history(
-            *_conditions(service, query), offset=(query.page - 1) * query.page_size, limit=query.page_size
+            *_conditions(service, query),
+            oldest_first=oldest_first(query.sort),
+            offset=(query.page - 1) * query.page_size,
+            limit=query.page_size,
         )
         made: dict[str, list[Output]] = {}
         for output in service.books.outputs([each.id for each in found]):
             made.setdefault(output.prediction_id, []).append(output)
-        items = [service.views.history_item(each, made.get(each.id, [])) for each in found]
+        asked = query.include_inputs is True
+        items = [service.views.history_item(each, made.get(each.id, []), asked=asked) for each in found]
         return success({"page": query.page, "page_size": query.page_size, "items": items})
 
     @router.post("/predictions/delete")

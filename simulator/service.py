@@ -12,12 +12,12 @@ from starlette.types import Scope
 from simulator.books import Books
 from simulator.conductor import Conductor
 from simulator.envelope import Refusal
-from simulator.faults import Switches
 from simulator.media import MediaStore
 from simulator.rules import RuleBook
 from simulator.service_time import ServiceTime
 from simulator.settings import Settings
 from simulator.studio import Renderer
+from simulator.switches import Switches
 from simulator.views import Views
 from simulator.webhooks import WebhookSender
 

@@ -3,10 +3,10 @@
 from typing import Any
 
 from simulator.envelope import dollars
-from simulator.faults import Switches
 from simulator.media import output_url, rewritten
 from simulator.records import Charge, Output, Prediction
 from simulator.service_time import ServiceTime
+from simulator.switches import Switches
 
 _NANOSECONDS_PER_MILLISECOND = 1_000_000
 
@@ -40,11 +40,14 @@ class Views:
             "timings": {"inference": milliseconds},
         }
 
-    def history_item(self, prediction: Prediction, outputs: list[Output]) -> dict[str, Any]:
-        """The same, with what was sent, as the switches say."""
+    def history_item(self, prediction: Prediction, outputs: list[Output], *, asked: bool) -> dict[str, Any]:
+        """The same, with what was sent as the switches say; ``asked``: the caller wants to see that."""
         item = self.prediction(prediction, outputs)
-        if self._switches.history_input != "none":
-            item[self._switches.history_input] = self.echo(prediction)
+        match self._switches.history_input:
+            case "on_request" if asked:
+                item["input"] = self.echo(prediction)
+            case "input" | "inputs" as key:
+                item[key] = self.echo(prediction)
         return item
 
     def webhook_body(self, prediction: Prediction, outputs: list[Output]) -> dict[str, Any]:

@@ -26,8 +26,9 @@ from blocks.media import (
 from blocks.media_preparation import MOST_SENT_PICTURE_BYTES
 from blocks.prefect_blocks import CampaignWorkspace, WaveSpeedAccount
 from blocks.settings import Settings, load_settings
-from simulator.faults import Faults, Matching, Rule, Switches
+from simulator.faults import Faults, Matching, Rule
 from simulator.settings import LEVELS
+from simulator.switches import Switches
 from tasks.accounting.tables import COST_SUMMARY_COLUMNS, COST_TYPES, LATENCY_SUMMARY_COLUMNS, LATENCY_TYPES
 from tasks.briefs.brief_columns import COLUMNS
 from tasks.briefs.campaign_file import RESULT_COLUMNS

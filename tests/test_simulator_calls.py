@@ -222,12 +222,17 @@ def test_history_is_newest_first_in_pages_and_filtered(
         or second == (simulator.result(pictures[0])["created_at"])
     )
     assert history(created_before="2020-01-01T00:00:00Z") == []
-    item = simulator.data("POST", "/api/v3/predictions", json={"page_size": 1})["items"][0]
+    assert history(sort="created_at ASC")[-4:] == list(reversed(newest))
+    assert history(sort="created_at desc", page_size=1) == [video]
+    wanted = {"page_size": 1, "include_inputs": True}
+    item = simulator.data("POST", "/api/v3/predictions", json=wanted)["items"][0]
     assert item["input"] == {"prompt": "x", "video": clip_url}
     assert {key: item[key] for key in simulator.result(video)} == simulator.result(video)
 
 
-@pytest.mark.parametrize("query", [{"page": 0}, {"page_size": 0}, {"page_size": 101}, {"created_after": "x"}])
+@pytest.mark.parametrize(
+    "query", [{"page": 0}, {"page_size": 0}, {"page_size": 101}, {"created_after": "x"}, {"sort": "price"}]
+)
 def test_history_checks_its_query(simulator: Simulator, query: dict[str, Any]) -> None:
     assert next(iter(query)) in refusal(simulator.http.post("/api/v3/predictions", json=query), 400)
 
@@ -265,6 +270,7 @@ def test_billings_are_searched_by_kind_prediction_time_and_page(
 
     assert search(start_time=before, billing_type="deduct") == list(reversed(ids))
     assert search(start_time=before, billing_type="deduct", page=2, page_size=2) == ids[:1]
+    assert search(start_time=before, sort="created_at ASC") == ids
     assert search(prediction_uuids=ids[:1]) == ids[:1]
     assert search(end_time="2020-01-01T00:00:00Z") == []
     assert "billing_type" in refusal(

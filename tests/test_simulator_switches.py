@@ -13,7 +13,8 @@ from simulator_support import Simulator, clip, eventually, picture, simulator_th
 
 from simulator.catalogue import IMAGE_EDIT, VIDEO_EDIT
 from simulator.errors import FaultsInvalid
-from simulator.faults import Switches, load_faults
+from simulator.faults import load_faults
+from simulator.switches import Switches
 
 SUBMIT = f"/api/v3/{IMAGE_EDIT}"
 
@@ -28,8 +29,8 @@ def edit(simulator: Simulator, **inputs: Any) -> dict[str, Any]:
     return {"prompt": "x", "image": simulator.upload(picture()), **inputs}
 
 
-def history_item(simulator: Simulator) -> dict[str, Any]:
-    (item,) = simulator.data("POST", "/api/v3/predictions", json={})["items"]
+def history_item(simulator: Simulator, **query: Any) -> dict[str, Any]:
+    (item,) = simulator.data("POST", "/api/v3/predictions", json=query)["items"]
     assert isinstance(item, dict)
     return item
 
@@ -44,17 +45,36 @@ def test_history_echoes_what_was_sent_under_either_key(tmp_path: Path, key: str)
         assert {"input", "inputs"} & set(item) == {key}
 
 
+def test_history_shows_what_was_sent_where_it_is_asked_to(tmp_path: Path) -> None:
+    with switched(tmp_path) as simulator:
+        assert Switches().history_input == "on_request"
+        inputs = edit(simulator)
+        submitted = simulator.submit(IMAGE_EDIT, inputs)
+        assert set(history_item(simulator)) == set(submitted)
+        assert set(history_item(simulator, include_inputs=False)) == set(submitted)
+        assert history_item(simulator, include_inputs=True)["input"] == inputs
+
+
+def test_a_service_may_refuse_to_be_asked_for_what_was_sent(tmp_path: Path) -> None:
+    with switched(tmp_path, include_inputs="refused") as simulator:
+        submitted = simulator.submit(IMAGE_EDIT, edit(simulator))
+        refused = simulator.http.post("/api/v3/predictions", json={"include_inputs": True})
+        assert refused.status_code == refused.json()["code"] == 400
+        assert "include_inputs" in refused.json()["message"]
+        assert set(history_item(simulator)) == set(submitted)
+
+
 def test_history_without_what_was_sent(tmp_path: Path) -> None:
     with switched(tmp_path, history_input="none") as simulator:
         submitted = simulator.submit(IMAGE_EDIT, edit(simulator))
-        assert set(history_item(simulator)) == set(submitted)
+        assert set(history_item(simulator, include_inputs=True)) == set(submitted)
 
 
 def test_history_may_rewrite_the_urls_of_uploads(tmp_path: Path) -> None:
     with switched(tmp_path, history_urls="rewritten") as simulator:
         inputs = edit(simulator, foreign="https://example.com/a.png", none="http://[bad/a.png")
         simulator.submit(IMAGE_EDIT, inputs)
-        echoed = history_item(simulator)["input"]
+        echoed = history_item(simulator, include_inputs=True)["input"]
         assert echoed["image"] != inputs["image"]
         assert {**echoed, "image": None} == {**inputs, "image": None}
         assert httpx.get(echoed["image"], trust_env=False).content == picture()
@@ -303,7 +323,7 @@ def test_a_slow_prediction_ends_the_patience_of_sync_mode(tmp_path: Path) -> Non
     [
         ({"switch": {}}, "faults: switch: Extra inputs are not permitted"),
         ({"switches": {"histroy_input": "none"}}, "switches.histroy_input"),
-        ({"switches": {"history_input": "maybe"}}, "'input', 'inputs' or 'none'"),
+        ({"switches": {"history_input": "maybe"}}, "'on_request', 'input', 'inputs' or 'none'"),
         ({"rules": [{"on": "submit", "do": "explode"}]}, "rules.0"),
         ({"rules": [{"on": "submit", "do": "delay", "second": 1}]}, "rules.0.delay.second"),
         ({"rules": [{"on": "submit", "do": "truncated"}]}, "works on download, not on submit"),

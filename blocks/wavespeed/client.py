@@ -12,7 +12,7 @@ import anyio
 import httpx
 from pydantic import SecretStr, ValidationError
 
-from blocks.errors import Unavailable
+from blocks.errors import RequestRefused, Unavailable
 from blocks.money import to_millionths
 from blocks.remote import RemoteFiles
 from blocks.wavespeed.answers import BillingEntry, Quote, Upload
@@ -21,6 +21,7 @@ from blocks.wavespeed.clock_skew import ClockSkew
 from blocks.wavespeed.connection import Connection
 from blocks.wavespeed.envelope import Answer, one_line
 from blocks.wavespeed.error_mapping import (
+    BAD_PARAMETER,
     error_of_submit,
     nothing_was_sent,
     outcome_unknown,
@@ -34,6 +35,7 @@ LARGEST_PAGE = 100
 # 20,000 predictions; an account has that many in seven days only where this is the wrong tool to search it
 # with.
 _MOST_PAGES = 200
+_REFUSES_A_PARAMETER = frozenset({400, 422, *BAD_PARAMETER})
 
 
 class WaveSpeedClient:
@@ -69,6 +71,7 @@ class WaveSpeedClient:
             self._connection.base_url, allow_private=allow_private, transport=transport
         )
         self._uploader = Uploader(self._connection, self._remote)
+        self._asks_for_inputs = True
 
     async def __aenter__(self) -> Self:
         return self
@@ -162,7 +165,10 @@ class WaveSpeedClient:
         created_after: datetime | None = None,
         created_before: datetime | None = None,
     ) -> list[Prediction]:
-        """Return one page of the last seven days' predictions, newest first, as the service filters them."""
+        """Return one page of the last seven days' predictions, newest first, as the service filters them.
+
+        What was sent is asked for with each of them, until a service refuses that question and answers without.
+        """
         search: dict[str, Any] = {"page": page, "page_size": page_size}
         if model is not None:
             search["model"] = model
@@ -172,13 +178,27 @@ class WaveSpeedClient:
             search["created_after"] = _moment_text(created_after)
         if created_before is not None:
             search["created_before"] = _moment_text(created_before)
-        data = await self._connection.ask("history", "POST", "predictions", json=search)
+        data = await self._history_page(search)
         items = data.get("items") if isinstance(data, dict) else data
         if items is None and isinstance(data, dict):
             items = []
         if not isinstance(items, list):
             raise Unavailable("The service's history has an unknown shape. Try again later.")
         return [found for item in items if (found := self._prediction(item)) is not None]
+
+    async def _history_page(self, search: dict[str, Any]) -> Any:
+        if not self._asks_for_inputs:
+            return await self._connection.ask("history", "POST", "predictions", json=search)
+        try:
+            wanted = {**search, "include_inputs": True}
+            return await self._connection.ask("history", "POST", "predictions", json=wanted)
+        except RequestRefused as refused:
+            if not _REFUSES_A_PARAMETER & {refused.status, refused.code}:
+                raise
+            data = await self._connection.ask("history", "POST", "predictions", json=search)
+        # Only now is it known that the question was what the service refused.
+        self._asks_for_inputs = False
+        return data
 
     async def newest(self, model: str, count: int = 20) -> list[Prediction]:
         """Return the newest predictions of a model that the history shows, 100 at most."""

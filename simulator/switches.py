@@ -1,0 +1,37 @@
+"""The points that the service's documentation leaves open, each a choice of this simulated service."""
+
+from decimal import Decimal
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+RetryAfterForm = Literal["none", "seconds", "milliseconds", "http_date"]
+
+
+class Switches(BaseModel):
+    """Each open point of the API as a choice; the defaults are the readings that clients see most often."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    # Where history items show what was sent: only when asked to, always under one of two keys, or never.
+    history_input: Literal["on_request", "input", "inputs", "none"] = "on_request"
+    include_inputs: Literal["accepted", "refused"] = "accepted"  # "refused": asking for that is a 400
+    history_urls: Literal["as_sent", "rewritten"] = "as_sent"  # echoed URLs of uploads under another address
+    outputs: Literal["array", "string"] = "array"  # "string": one output is a bare URL, none is ""
+    retry_after: RetryAfterForm = "none"  # on 429: Retry-After: 3, Retry-After-Ms: 2500, a date
+    over_concurrency: Literal["queue", "429"] = "queue"
+    fractional_seconds: Literal["exact", "rounded_up"] = "exact"  # billed seconds of a clip
+    insufficient_credit: Literal["http_400", "http_402", "envelope_1407", "prediction_1407"] = "http_400"
+    moderation_refunded: bool = True  # whether predictions failed with code 1200 are refunded
+    ticket_upload: bool = True  # False: POST /media/uploads answers 404 and only the older upload works
+    video_usd_per_second: Decimal = Field(default=Decimal("0.36"), ge=0)  # 0.168 was seen elsewhere
+    discount_rate: Decimal = Field(default=Decimal(0), ge=0, lt=1)  # 0.1: one pays a tenth less
+    error_field: Literal["message", "error"] = "message"
+    billing_amounts: Literal["dollars", "millionths"] = "dollars"
+    timestamp_digits: int = Field(default=3, ge=3, le=9)
+    clock_skew_seconds: float = 0.0  # how far the service's own clock (Date, created_at) is ahead
+    minute_seconds: float = Field(default=60.0, gt=0)  # the window of "per minute"; real time
+    starting_credit_usd: Decimal = Field(default=Decimal(1000), ge=0)  # of a new account only
+    refund_after_seconds: float = Field(default=10_800.0, ge=0)  # times the clock
+    expiry_seconds: float = Field(default=604_800.0, gt=0)  # life of uploads, outputs and history; real time
+    sync_mode_seconds: float = Field(default=120.0, gt=0)  # how long sync mode holds a submit; real time
