@@ -2,42 +2,29 @@
 
 import uuid
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field, ValidationError
-from sqlalchemy import ColumnElement
 
-from simulator.bodies import NEWEST_FIRST, Sort, explain, oldest_first, read_body, read_object
+from simulator.bodies import explain, read_body, read_object
 from simulator.books import InsufficientCredit
 from simulator.catalogue import MODELS, Model
 from simulator.envelope import Refusal, success
+from simulator.history import HistoryQuery
 from simulator.latency import image_latency, video_latency
 from simulator.media import MediaUnreadable, reachable
 from simulator.pricing import Price, price_of
 from simulator.records import Output, Prediction
 from simulator.service import Service, Visit
 from simulator.service_time import NANOSECONDS, now
-from simulator.tables import predictions
 from simulator.worker import MediaRejected
 
 _OUT_OF_CREDIT = "Insufficient credits. Please top up your account to continue."
 _CONCURRENCY_RETRY_SECONDS = 1.0
 # Understood by the service itself, and no input of any model.
 _SYNC_MODE = "enable_sync_mode"
-
-
-class HistoryQuery(BaseModel):
-    page: int = Field(default=1, ge=1)
-    page_size: int = Field(default=100, ge=1, le=100)
-    model: str | None = None
-    status: str | None = None
-    created_after: datetime | None = None
-    created_before: datetime | None = None
-    include_inputs: bool | None = None
-    sort: Sort = NEWEST_FIRST
 
 
 class DeleteRequest(BaseModel):
@@ -77,21 +64,7 @@ def prediction_routes(service: Service) -> APIRouter:
     @router.post("/predictions")
     async def history(request: Request) -> Response:
         service.authorize(request)
-        query = await read_body(request, HistoryQuery)
-        if query.include_inputs is not None and service.switches.include_inputs == "refused":
-            raise Refusal(400, "Invalid parameter: include_inputs: no such parameter")
-        found = service.books.history(
-            *_conditions(service, query),
-            oldest_first=oldest_first(query.sort),
-            offset=(query.page - 1) * query.page_size,
-            limit=query.page_size,
-        )
-        made: dict[str, list[Output]] = {}
-        for output in service.books.outputs([each.id for each in found]):
-            made.setdefault(output.prediction_id, []).append(output)
-        asked = query.include_inputs is True
-        items = [service.views.history_item(each, made.get(each.id, []), asked=asked) for each in found]
-        return success({"page": query.page, "page_size": query.page_size, "items": items})
+        return success(service.history.page(await read_body(request, HistoryQuery)))
 
     @router.post("/predictions/delete")
     async def delete(request: Request) -> Response:
@@ -228,18 +201,3 @@ def _sync_answer(service: Service, prediction_id: str) -> dict[str, Any]:
 
 def _outputs(service: Service, prediction: Prediction) -> list[Output]:
     return service.books.outputs([prediction.id]) if prediction.status == "completed" else []
-
-
-def _conditions(service: Service, query: HistoryQuery) -> list[ColumnElement[bool]]:
-    table = predictions.c
-    expiry = round(service.switches.expiry_seconds * NANOSECONDS)
-    conditions = [table.created_at > now() - expiry, table.deleted.is_(query.status == "deleted")]
-    if query.model is not None:
-        conditions.append(table.model == query.model)
-    if query.status not in {None, "deleted"}:
-        conditions.append(table.status == query.status)
-    if query.created_after is not None:
-        conditions.append(table.created_at >= service.clock.of(query.created_after))
-    if query.created_before is not None:
-        conditions.append(table.created_at <= service.clock.of(query.created_before))
-    return conditions

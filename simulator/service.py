@@ -12,6 +12,7 @@ from starlette.types import Scope
 from simulator.books import Books
 from simulator.conductor import Conductor
 from simulator.envelope import Refusal
+from simulator.history import History
 from simulator.media import MediaStore
 from simulator.rules import RuleBook
 from simulator.service_time import ServiceTime
@@ -49,6 +50,7 @@ class Service:
     books: Books
     media: MediaStore
     views: Views
+    history: History
     rules: RuleBook
     conductor: Conductor
     webhook_secret: str
@@ -69,6 +71,7 @@ class Service:
         )
         self.media = MediaStore(self.books, expiry_seconds=self.switches.expiry_seconds)
         self.views = Views(self.switches, self.clock, settings.base_url)
+        self.history = History(self.books, self.switches, self.views, self.clock)
         self.rules = RuleBook(settings.faults, self.books.journal)
         self.webhook_secret = self.books.webhook_secret()
         self._webhooks = WebhookSender(self.webhook_secret, self.clock, clock_factor=settings.clock)

@@ -3,20 +3,16 @@
 from decimal import Decimal
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from simulator.history_switches import HistorySwitches
 
 RetryAfterForm = Literal["none", "seconds", "milliseconds", "http_date"]
 
 
-class Switches(BaseModel):
+class Switches(HistorySwitches):
     """Each open point of the API as a choice; the defaults are the readings that clients see most often."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    # Where history items show what was sent: only when asked to, always under one of two keys, or never.
-    history_input: Literal["on_request", "input", "inputs", "none"] = "on_request"
-    include_inputs: Literal["accepted", "refused"] = "accepted"  # "refused": asking for that is a 400
-    history_urls: Literal["as_sent", "rewritten"] = "as_sent"  # echoed URLs of uploads under another address
     outputs: Literal["array", "string"] = "array"  # "string": one output is a bare URL, none is ""
     retry_after: RetryAfterForm = "none"  # on 429: Retry-After: 3, Retry-After-Ms: 2500, a date
     over_concurrency: Literal["queue", "429"] = "queue"

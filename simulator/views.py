@@ -3,7 +3,7 @@
 from typing import Any
 
 from simulator.envelope import dollars
-from simulator.media import output_url, rewritten
+from simulator.media import output_url
 from simulator.records import Charge, Output, Prediction
 from simulator.service_time import ServiceTime
 from simulator.switches import Switches
@@ -40,24 +40,8 @@ class Views:
             "timings": {"inference": milliseconds},
         }
 
-    def history_item(self, prediction: Prediction, outputs: list[Output], *, asked: bool) -> dict[str, Any]:
-        """The same, with what was sent as the switches say; ``asked``: the caller wants to see that."""
-        item = self.prediction(prediction, outputs)
-        match self._switches.history_input:
-            case "on_request" if asked:
-                item["input"] = self.echo(prediction)
-            case "input" | "inputs" as key:
-                item[key] = self.echo(prediction)
-        return item
-
     def webhook_body(self, prediction: Prediction, outputs: list[Output]) -> dict[str, Any]:
         return {**self.prediction(prediction, outputs), "input": prediction.input}
-
-    def echo(self, prediction: Prediction) -> dict[str, Any]:
-        """What was sent, keys as sent; URLs of uploads perhaps under another address."""
-        if self._switches.history_urls == "as_sent":
-            return prediction.input
-        return {key: _rewritten(value) for key, value in prediction.input.items()}
 
     def billing(self, charge: Charge, prediction: Prediction) -> dict[str, Any]:
         amount: float = (
@@ -81,9 +65,3 @@ class Views:
         if self._switches.outputs == "array" or len(urls) > 1:
             return urls
         return urls[0] if urls else ""
-
-
-def _rewritten(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_rewritten(each) for each in value]
-    return rewritten(value) if isinstance(value, str) else value
