@@ -17,7 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, exists, func, insert, select, update
 
 from simulator.database import open_engine, prepare
 from simulator.errors import BooksUnusable
@@ -153,12 +153,13 @@ class Books:
 
     def to_carry_on(self) -> list[Prediction]:
         """What a starting service finds undone: unfinished predictions, webhooks, refunds."""
+        deducted = select(charges.c.prediction_id).where(charges.c.kind == "deduct")
         refunded = select(charges.c.prediction_id).where(charges.c.kind == "refund")
         unfinished = predictions.c.status.in_(UNFINISHED)
         undelivered = and_(predictions.c.webhook.is_not(None), predictions.c.webhook_ended.is_(False))
         unpaid = and_(
             predictions.c.status.in_(("failed", "cancelled", "timeout")),
-            predictions.c.charged.is_(True),
+            predictions.c.id.in_(deducted),
             predictions.c.id.not_in(refunded),
         )
         return self.predictions(unfinished | undelivered | unpaid)
@@ -169,13 +170,19 @@ class Books:
 
     # What the service writes.
 
-    def accept(self, prediction: Prediction) -> None:
-        """Books the prediction and the charge for it, both or neither. Raises InsufficientCredit."""
+    def accept(self, prediction: Prediction, *, charge_now: bool = True) -> None:
+        """Books the prediction and the charge for it, both or neither. Raises InsufficientCredit.
+
+        What is not charged now is charged when it completes, and counts as spent until then.
+        """
         with self._engine.begin() as connection:
             if prediction.charged:
-                if connection.execute(select(account.c.balance)).scalar_one() < prediction.price:
+                balance = connection.execute(select(account.c.balance)).scalar_one()
+                if balance - _promised(connection) < prediction.price:
                     raise InsufficientCredit
-                _move(connection, "deduct", prediction.price, at=prediction.created_at, prediction=prediction)
+                if charge_now:
+                    at = prediction.created_at
+                    _move(connection, "deduct", prediction.price, at=at, prediction=prediction)
             connection.execute(insert(predictions).values(**asdict(prediction)))
 
     def change(self, prediction_id: str, **values: Any) -> None:
@@ -184,22 +191,21 @@ class Books:
             connection.execute(update(predictions).where(predictions.c.id == prediction_id).values(**values))
 
     def complete(
-        self, prediction_id: str, made: Sequence[Output], *, ended_at: int, nsfw: list[bool]
+        self, prediction: Prediction, made: Sequence[Output], *, ended_at: int, nsfw: list[bool]
     ) -> None:
-        """The prediction's outputs become visible."""
+        """The prediction's outputs become visible; what was not charged for at its acceptance is charged now."""
         with self._engine.begin() as connection:
+            if prediction.charged and not _booked(connection, prediction, "deduct"):
+                _move(connection, "deduct", prediction.price, at=ended_at, prediction=prediction)
             if made:
                 connection.execute(insert(outputs), [asdict(output) for output in made])
             ended = {"status": "completed", "ended_at": ended_at, "nsfw": nsfw}
-            connection.execute(update(predictions).where(predictions.c.id == prediction_id).values(**ended))
+            connection.execute(update(predictions).where(predictions.c.id == prediction.id).values(**ended))
 
     def refund(self, prediction: Prediction, *, at: int) -> None:
-        """Pays the prediction's price back, unless that was done before."""
-        earlier = select(charges.c.id).where(
-            charges.c.prediction_id == prediction.id, charges.c.kind == "refund"
-        )
+        """Pays the prediction's price back, where it was charged and unless that was done before."""
         with self._engine.begin() as connection:
-            if connection.execute(earlier).first() is not None:
+            if _booked(connection, prediction, "refund") or not _booked(connection, prediction, "deduct"):
                 return
             _move(connection, "refund", prediction.price, at=at, prediction=prediction)
 
@@ -227,6 +233,22 @@ class Books:
     def _predictions(self, wanted: Select[Any]) -> list[Prediction]:
         with self._reader.begin() as connection:
             return [Prediction(**row) for row in connection.execute(wanted).mappings()]
+
+
+def _promised(connection: Connection) -> int:
+    """The price of everything in work that will be charged when it completes."""
+    deducted = exists().where(charges.c.prediction_id == predictions.c.id, charges.c.kind == "deduct")
+    wanted = select(func.coalesce(func.sum(predictions.c.price), 0)).where(
+        predictions.c.status.in_(UNFINISHED),
+        predictions.c.charged.is_(True),
+        ~deducted,
+    )
+    return int(connection.execute(wanted).scalar_one())
+
+
+def _booked(connection: Connection, prediction: Prediction, kind: str) -> bool:
+    wanted = select(charges.c.id).where(charges.c.prediction_id == prediction.id, charges.c.kind == kind)
+    return connection.execute(wanted).first() is not None
 
 
 def _move(

@@ -159,7 +159,7 @@ class Conductor:
             numbers = prediction.fate["nsfw"]
             flagged = [each.number for each in made] if numbers is None else numbers
         nsfw = [each.number in flagged for each in made]
-        self._books.complete(prediction.id, outputs, ended_at=at, nsfw=nsfw)
+        self._books.complete(prediction, outputs, ended_at=at, nsfw=nsfw)
 
     def _fail(
         self, prediction: Prediction, code: int, message: str | None, *, status: str = "failed"

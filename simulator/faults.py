@@ -75,6 +75,7 @@ class HttpStatus(Matching):
     """Answers with an error in the envelope; nothing is performed.
 
     ``retry_after`` is in seconds and is sent in the form of the switch (where that is "none": as seconds).
+    ``error_code`` is a word beside the number, as services give it with 403.
     """
 
     do: Literal["http_status"]
@@ -82,6 +83,7 @@ class HttpStatus(Matching):
     message: str | None = None
     retry_after: float | None = Field(default=None, ge=0)
     retry_after_form: RetryAfterForm | None = None
+    error_code: str | None = None
 
 
 class HtmlGateway(Matching):
@@ -116,6 +118,16 @@ class LoseReplyAs5xx(Matching):
     do: Literal["lose_reply_as_5xx"]
     status: int = Field(default=500, ge=500, le=599)
     message: str = "Internal server error"
+
+
+class LoseReplyAs4xx(Matching):
+    """Performs the call fully, then answers with a refusal in the envelope, as if nothing had been done."""
+
+    do: Literal["lose_reply_as_4xx"]
+    status: int = Field(default=429, ge=400, le=499)
+    message: str | None = None
+    retry_after: float | None = Field(default=None, ge=0)
+    error_code: str | None = None
 
 
 class NoId(Matching):
@@ -177,6 +189,14 @@ class FewerOutputs(Matching):
     outputs: int = Field(ge=0)
 
 
+class OutputsLater(Matching):
+    """The prediction completes, and shows its outputs only so many seconds later, or never; real time."""
+
+    allowed: ClassVar[frozenset[str]] = frozenset({"submit"})
+    do: Literal["outputs_later"]
+    seconds: float | None = Field(default=None, ge=0)
+
+
 class Nsfw(Matching):
     """Flags outputs in ``has_nsfw_contents``: those with the numbers in ``flagged`` (from 1), or all."""
 
@@ -232,6 +252,7 @@ Rule = Annotated[
     | LoseReply
     | LoseReplyAsHtml
     | LoseReplyAs5xx
+    | LoseReplyAs4xx
     | NoId
     | Delay
     | EnvelopeCode
@@ -239,6 +260,7 @@ Rule = Annotated[
     | Stuck
     | UnknownStatus
     | FewerOutputs
+    | OutputsLater
     | Nsfw
     | Truncated
     | Slow

@@ -7,6 +7,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from simulator.ids import kept_id
 from simulator.media import OUTPUTS_PATH
 from simulator.mischief import Performance, act
 from simulator.routes_media import PUT_PATH
@@ -19,7 +20,7 @@ MARK = (b"x-simulated", b"kling-campaigns")
 _CALLS: tuple[tuple[str, re.Pattern[str], str | None], ...] = (
     ("POST", re.compile(r"/api/v3/predictions"), "history"),
     ("POST", re.compile(r"/api/v3/predictions/delete"), None),
-    ("GET", re.compile(r"/api/v3/predictions/(?P<id>[^/]+)(/result)?"), "result"),
+    ("GET", re.compile(r"/api/v3/predictions/(?P<id>.+?)(/result)?"), "result"),
     ("POST", re.compile(r"/api/v3/media/(uploads|upload/binary)"), "upload"),
     ("PUT", re.compile(rf"{PUT_PATH}/.*"), "put"),
     ("GET", re.compile(rf"{OUTPUTS_PATH}/(?P<id>[^/]+)/.*"), "download"),
@@ -75,8 +76,10 @@ class Front:
     async def _subject(self, scope: Scope, receive: Receive, visit: Visit) -> tuple[Subject, Receive]:
         """What the call is about; looks into its body or the books only where a rule asks for that."""
         on, found = _identify(scope["method"], scope["path"])
+        if on == "result":
+            found["id"] = kept_id(found["id"], self._service.switches.id_form)
         if on in {"result", "download"}:
-            visit.prediction_id = found["id"]
+            visit.prediction_id = found["id"] or None
         if not self._service.rules.looks_at_predictions(on):
             return Subject(on), receive
         if on in {"result", "download"}:

@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement
 from simulator.bodies import NEWEST_FIRST, Sort, explain, oldest_first, read_body
 from simulator.catalogue import MODELS
 from simulator.envelope import Refusal, dollars, success
+from simulator.ids import kept_id
 from simulator.media import MediaUnreadable
 from simulator.pricing import price_of
 from simulator.service import Service
@@ -25,7 +26,7 @@ class PriceRequest(BaseModel):
 
 class BillingsQuery(BaseModel):
     billing_type: Literal["deduct", "refund"] | None = None
-    prediction_uuids: list[str] | None = None
+    prediction_uuids: list[str | int] | None = None
     start_time: datetime | None = None
     end_time: datetime | None = None
     page: int = Field(default=1, ge=1)
@@ -105,7 +106,8 @@ def _conditions(service: Service, query: BillingsQuery) -> list[ColumnElement[bo
     if query.billing_type is not None:
         conditions.append(table.kind == query.billing_type)
     if query.prediction_uuids is not None:
-        conditions.append(table.prediction_id.in_(query.prediction_uuids))
+        named = [kept_id(each, service.switches.id_form) for each in query.prediction_uuids]
+        conditions.append(table.prediction_id.in_(named))
     if query.start_time is not None:
         conditions.append(table.at >= service.clock.of(query.start_time))
     if query.end_time is not None:

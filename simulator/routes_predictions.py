@@ -13,6 +13,7 @@ from simulator.books import InsufficientCredit
 from simulator.catalogue import MODELS, Model
 from simulator.envelope import Refusal, success
 from simulator.history import HistoryQuery
+from simulator.ids import kept_id
 from simulator.latency import image_latency, video_latency
 from simulator.media import MediaUnreadable, reachable
 from simulator.pricing import Price, price_of
@@ -28,7 +29,7 @@ _SYNC_MODE = "enable_sync_mode"
 
 
 class DeleteRequest(BaseModel):
-    ids: list[str] = Field(min_length=1, max_length=100)
+    ids: list[str | int] = Field(min_length=1, max_length=100)
 
 
 @dataclass(frozen=True)
@@ -45,14 +46,16 @@ class _Sent:
 def prediction_routes(service: Service) -> APIRouter:
     router = APIRouter(prefix="/api/v3")
 
-    @router.get("/predictions/{prediction_id}/result")
-    @router.get("/predictions/{prediction_id}")
-    async def result(prediction_id: str, request: Request) -> Response:
+    # Read from below: the longer path comes first, since an id may hold a slash.
+    @router.get("/predictions/{shown:path}")
+    @router.get("/predictions/{shown:path}/result")
+    async def result(shown: str, request: Request) -> Response:
         service.authorize(request)
         visit = Visit.of(request)
+        prediction_id = kept_id(shown, service.switches.id_form)
         prediction = service.books.prediction(prediction_id)
         if prediction is None:
-            raise Refusal(404, f"prediction {prediction_id} not found")
+            raise Refusal(404, f"prediction {shown} not found")
         visit.prediction_id = prediction_id
         status = visit.shown_status
         unknown = prediction.fate.get("unknown_status")
@@ -69,7 +72,8 @@ def prediction_routes(service: Service) -> APIRouter:
     @router.post("/predictions/delete")
     async def delete(request: Request) -> Response:
         service.authorize(request)
-        deleted = service.books.delete((await read_body(request, DeleteRequest)).ids)
+        named = (await read_body(request, DeleteRequest)).ids
+        deleted = service.books.delete([kept_id(each, service.switches.id_form) for each in named])
         for prediction_id in deleted:
             service.media.remove_outputs(prediction_id)
         return success({"deleted_count": len(deleted)})
@@ -169,7 +173,7 @@ def _accept(
     }
     prediction = Prediction(**values, latency_seconds=latency * service.settings.clock, fate=fate)
     try:
-        service.books.accept(prediction)
+        service.books.accept(prediction, charge_now=service.switches.charged_at == "acceptance")
     except InsufficientCredit as error:
         match service.switches.insufficient_credit:
             case "http_400":

@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from simulator.history_switches import HistorySwitches
+from simulator.ids import IdForm
 
 RetryAfterForm = Literal["none", "seconds", "milliseconds", "http_date"]
 
@@ -13,11 +14,13 @@ RetryAfterForm = Literal["none", "seconds", "milliseconds", "http_date"]
 class Switches(HistorySwitches):
     """Each open point of the API as a choice; the defaults are the readings that clients see most often."""
 
+    id_form: IdForm = "hex"  # a colon, a slash, a JSON number, 160 letters
     outputs: Literal["array", "string"] = "array"  # "string": one output is a bare URL, none is ""
     retry_after: RetryAfterForm = "none"  # on 429: Retry-After: 3, Retry-After-Ms: 2500, a date
     over_concurrency: Literal["queue", "429"] = "queue"
     fractional_seconds: Literal["exact", "rounded_up"] = "exact"  # billed seconds of a clip
     insufficient_credit: Literal["http_400", "http_402", "envelope_1407", "prediction_1407"] = "http_400"
+    charged_at: Literal["acceptance", "end"] = "acceptance"  # "end": what fails is never charged
     moderation_refunded: bool = True  # whether predictions failed with code 1200 are refunded
     ticket_upload: bool = True  # False: POST /media/uploads answers 404 and only the older upload works
     video_usd_per_second: Decimal = Field(default=Decimal("0.36"), ge=0)  # 0.168 was seen elsewhere

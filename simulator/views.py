@@ -1,11 +1,13 @@
 """How the service shows what its books hold: predictions and lines of the bill."""
 
 from typing import Any
+from urllib.parse import quote
 
 from simulator.envelope import dollars
+from simulator.ids import shown_id
 from simulator.media import output_url
 from simulator.records import Charge, Output, Prediction
-from simulator.service_time import ServiceTime
+from simulator.service_time import NANOSECONDS, ServiceTime, now
 from simulator.switches import Switches
 
 _NANOSECONDS_PER_MILLISECOND = 1_000_000
@@ -22,15 +24,16 @@ class Views:
     ) -> dict[str, Any]:
         """The object that submit and result answer; ``status`` replaces the true one."""
         shown = status or ("deleted" if prediction.deleted else prediction.status)
-        done = shown == "completed"
+        done = shown == "completed" and not _withheld(prediction)
+        shown_as = shown_id(prediction.id, self._switches.id_form)
         milliseconds = 0
         if prediction.started_at and prediction.ended_at:
             milliseconds = (prediction.ended_at - prediction.started_at) // _NANOSECONDS_PER_MILLISECOND
         return {
-            "id": prediction.id,
+            "id": shown_as,
             "model": prediction.model,
             "outputs": self._outputs(outputs if done else []),
-            "urls": {"get": f"{self._base_url}/api/v3/predictions/{prediction.id}/result"},
+            "urls": {"get": f"{self._base_url}/api/v3/predictions/{quote(str(shown_as), safe='')}/result"},
             "has_nsfw_contents": prediction.nsfw if done else [],
             "status": shown,
             "created_at": self._clock.text(prediction.created_at),
@@ -54,7 +57,7 @@ class Views:
             "created_at": self._clock.text(charge.at),
             "order": {"uuid": charge.uuid, "type": "prediction", "amount": amount},
             "prediction": {
-                "uuid": prediction.id,
+                "uuid": shown_id(prediction.id, self._switches.id_form),
                 "model_uuid": prediction.model,
                 "status": prediction.status,
             },
@@ -65,3 +68,12 @@ class Views:
         if self._switches.outputs == "array" or len(urls) > 1:
             return urls
         return urls[0] if urls else ""
+
+
+def _withheld(prediction: Prediction) -> bool:
+    """Whether a rule of the fault file keeps the outputs of a completed prediction back."""
+    later = prediction.fate.get("outputs_later")
+    if later is None or prediction.ended_at is None:
+        return False
+    seconds = later["seconds"]
+    return seconds is None or now() < prediction.ended_at + round(seconds * NANOSECONDS)

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -210,6 +211,84 @@ def test_credit_may_run_out_as_a_failed_prediction(tmp_path: Path) -> None:
         assert (result["status"], result["code"]) == ("failed", 1407)
         assert "Insufficient credits" in result["error"]
         assert simulator.books.charges() == []
+
+
+@pytest.mark.parametrize("charged_at", ["acceptance", "end"])
+def test_a_prediction_is_charged_when_it_is_accepted_or_when_it_completes(
+    tmp_path: Path, charged_at: str
+) -> None:
+    with switched(tmp_path, rules=STUCK, charged_at=charged_at, starting_credit_usd="0.06") as simulator:
+        inputs = edit(simulator)
+        stuck = simulator.submit(IMAGE_EDIT, {**inputs, "prompt": "stuck"})["id"]
+        at_once = charged_at == "acceptance"
+        assert simulator.data("GET", "/api/v3/balance") == {"balance": 0.032 if at_once else 0.06}
+        assert simulator.books.charged_total() == (28_000 if at_once else 0)
+        query = {"prediction_uuids": [stuck]}
+        items = simulator.data("POST", "/api/v3/billings/search", json=query)["items"]
+        assert [item["prediction"]["uuid"] for item in items] == ([stuck] if at_once else [])
+        done = simulator.submit(IMAGE_EDIT, inputs)["id"]
+        simulator.finished(done)
+        assert [each.prediction_id for each in simulator.books.charges()] == (
+            [stuck, done] if at_once else [done]
+        )
+        # What is in work has been promised its money, whenever that is taken.
+        assert simulator.http.post(SUBMIT, json=inputs).status_code == 400
+        simulator.books.change(stuck, fate={})
+    # A service that charges at another time from now on charges nobody twice, and nobody not at all.
+    with switched(tmp_path, charged_at="end" if at_once else "acceptance") as simulator:
+        simulator.finished(stuck)
+        assert [each.prediction_id for each in simulator.books.charges()].count(stuck) == 1
+        assert simulator.data("GET", "/api/v3/balance") == {"balance": 0.004}
+
+
+def test_what_fails_before_it_is_charged_is_not_refunded(tmp_path: Path) -> None:
+    with switched(tmp_path, rules=FAILING, charged_at="end", refund_after_seconds=0) as simulator:
+        inputs = edit(simulator)
+        failed = simulator.finished(simulator.submit(IMAGE_EDIT, {**inputs, "prompt": "other"})["id"])
+        done = simulator.finished(simulator.submit(IMAGE_EDIT, inputs)["id"])
+        assert (failed["status"], done["status"]) == ("failed", "completed")
+        assert [(each.kind, each.prediction_id) for each in simulator.books.charges()] == [
+            ("deduct", done["id"])
+        ]
+        assert simulator.books.to_carry_on() == []
+
+
+@pytest.mark.parametrize("form", ["hex", "colon", "slash", "number", "long"])
+def test_ids_have_one_form_in_every_answer(tmp_path: Path, form: str) -> None:
+    with switched(tmp_path, id_form=form) as simulator:
+        submitted = simulator.submit(IMAGE_EDIT, edit(simulator))
+        shown = submitted["id"]
+        (row,) = simulator.books.predictions()
+        assert (
+            shown
+            == {
+                "hex": row.id,
+                "colon": f"prediction:{row.id}",
+                "slash": f"prediction/{row.id}",
+                "number": int(row.id, 16),
+                "long": row.id * 5,
+            }[form]
+        )
+        done = eventually(lambda: shown_as_done(simulator.http.get(submitted["urls"]["get"])))
+        assert done["id"] == shown
+        assert simulator.finished(quote(str(shown), safe=""))["id"] == shown
+        assert simulator.result(f"{quote(str(shown), safe='')}")["id"] == shown
+        assert history_item(simulator)["id"] == shown
+        query = {"prediction_uuids": [shown]}
+        (line,) = simulator.data("POST", "/api/v3/billings/search", json=query)["items"]
+        assert line["prediction"]["uuid"] == shown
+        assert simulator.http.get(f"/api/v3/predictions/{'0' * 31}x/result").status_code == 404
+        if form != "hex":
+            assert simulator.http.get(f"/api/v3/predictions/{row.id}/result").status_code == 404
+        deleted = simulator.data("POST", "/api/v3/predictions/delete", json={"ids": [shown]})
+        assert deleted == {"deleted_count": 1}
+        assert {call.prediction_id for call in simulator.books.calls(SUBMIT)} == {row.id}
+
+
+def shown_as_done(response: httpx.Response) -> dict[str, Any] | None:
+    data = response.json()["data"]
+    assert isinstance(data, dict)
+    return data if data["status"] == "completed" else None
 
 
 FAILING = [
