@@ -7,6 +7,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from simulator.envelope import Refusal, error
 from simulator.ids import kept_id
 from simulator.media import OUTPUTS_PATH
 from simulator.mischief import Performance, act
@@ -43,6 +44,11 @@ class Front:
             await self._app(scope, receive, send)
             return
         service = self._service
+        if not service.is_called_by_its_name(scope):
+            # A web page whose name was made to lead here would otherwise speak to this service as its own.
+            refusal = Refusal(421, "Misdirected request: this service does not answer to that host.")
+            await error(refusal, error_field=service.switches.error_field)(scope, receive, send)
+            return
         visit = Visit()
         visit.attach(scope)
         authorized = any(name == b"authorization" for name, _ in scope["headers"])

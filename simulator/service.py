@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
 from typing import Any
+from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.types import Scope
@@ -23,6 +24,8 @@ from simulator.views import Views
 from simulator.webhooks import WebhookSender
 
 _VISIT = "simulator.visit"
+_HOSTS = frozenset({"127.0.0.1", "localhost", "[::1]"})
+_HTTP_PORT = 80
 
 
 @dataclass
@@ -69,7 +72,11 @@ class Service:
         self.books = Books.open(
             settings.home, starting_credit=to_millionths(self.switches.starting_credit_usd)
         )
-        self.media = MediaStore(self.books, expiry_seconds=self.switches.expiry_seconds)
+        self.media = MediaStore(
+            self.books,
+            expiry_seconds=self.switches.expiry_seconds,
+            private_addresses=self.switches.private_addresses == "allowed",
+        )
         self.views = Views(self.switches, self.clock, settings.base_url)
         self.history = History(self.books, self.switches, self.views, self.clock)
         self.rules = RuleBook(settings.faults, self.books.journal)
@@ -93,6 +100,13 @@ class Service:
         await self.media.close()
         self._renderer.close()
         self.books.close()
+
+    def is_called_by_its_name(self, scope: Scope) -> bool:
+        """Whether the Host header of a call is one of this machine's own, with the port of this service."""
+        named = [value.decode("latin-1").lower() for name, value in scope["headers"] if name == b"host"]
+        port = urlsplit(self.settings.base_url).port or _HTTP_PORT
+        hosts = {f"{host}:{port}" for host in _HOSTS}
+        return len(named) == 1 and (named[0] in hosts or (port == _HTTP_PORT and named[0] in _HOSTS))
 
     def authorize(self, request: Request) -> None:
         """Raises Refusal unless the call bears an API key that is accepted."""

@@ -25,6 +25,7 @@ class Switches(HistorySwitches):
     ticket_upload: bool = True  # False: POST /media/uploads answers 404 and only the older upload works
     video_usd_per_second: Decimal = Field(default=Decimal("0.36"), ge=0)  # 0.168 was seen elsewhere
     discount_rate: Decimal = Field(default=Decimal(0), ge=0, lt=1)  # 0.1: one pays a tenth less
+    private_addresses: Literal["refused", "allowed"] = "refused"  # as URLs of inputs; its own files apart
     error_field: Literal["message", "error"] = "message"
     billing_amounts: Literal["dollars", "millionths"] = "dollars"
     timestamp_digits: int = Field(default=3, ge=3, le=9)
