@@ -145,6 +145,7 @@ class Conductor:
             parameters=prediction.parameters,
             count=min(wanted, prediction.fate.get("outputs", wanted)),
             folder=self._media.outputs_folder(prediction.id),
+            any_picture=self._switches.picture_inputs == "any",
         )
         return await self._renderer.render(order)
 

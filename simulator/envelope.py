@@ -1,6 +1,8 @@
 """How the service answers: the envelope, its errors, its numbers."""
 
 import math
+from decimal import ROUND_HALF_UP, Decimal
+from fractions import Fraction
 from typing import Any
 
 from fastapi.responses import HTMLResponse, JSONResponse, Response
@@ -71,3 +73,9 @@ def dollars(millionths: int) -> float:
     A float keeps 15 digits: its shortest text is the exact amount for all sums below a billion dollars.
     """
     return millionths / 1_000_000
+
+
+def to_millionths(dollars: Decimal | Fraction) -> int:
+    """Whole millionths of a dollar, rounded half up."""
+    exact = Fraction(dollars) * 1_000_000
+    return int((Decimal(exact.numerator) / Decimal(exact.denominator)).quantize(Decimal(1), ROUND_HALF_UP))

@@ -21,12 +21,13 @@ MARK = (b"x-simulated", b"kling-campaigns")
 _CALLS: tuple[tuple[str, re.Pattern[str], str | None], ...] = (
     ("POST", re.compile(r"/api/v3/predictions"), "history"),
     ("POST", re.compile(r"/api/v3/predictions/delete"), None),
-    ("GET", re.compile(r"/api/v3/predictions/(?P<id>.+?)(/result)?"), "result"),
-    ("POST", re.compile(r"/api/v3/media/(uploads|upload/binary)"), "upload"),
+    ("GET", re.compile(r"/api/v[23]/predictions/(?P<id>.+?)(/result)?"), "result"),
+    ("POST", re.compile(r"/api/v[23]/media/(uploads|upload/binary)"), "upload"),
     ("PUT", re.compile(rf"{PUT_PATH}/.*"), "put"),
     ("GET", re.compile(rf"{OUTPUTS_PATH}/(?P<id>[^/]+)/.*"), "download"),
     ("GET", re.compile(r"/api/v3/balance"), "balance"),
-    ("POST", re.compile(r"/api/v3/model/price"), "price"),
+    ("POST", re.compile(r"/api/v3/model/pric(e|ing)"), "price"),
+    ("POST", re.compile(r"/api/v3/user/usage_stats"), None),
     ("POST", re.compile(r"/api/v3/billings/search"), "billings"),
     ("POST", re.compile(r"/api/v3/(?P<model>.+)"), "submit"),
 )

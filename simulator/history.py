@@ -22,7 +22,7 @@ from simulator.records import Output, Prediction
 from simulator.service_time import NANOSECONDS, ServiceTime, now
 from simulator.switches import Switches
 from simulator.tables import predictions
-from simulator.views import Views
+from simulator.views import NEWER_STATUSES, Views
 
 _HOUR = 3_600 * NANOSECONDS
 _TEN_YEARS = 3_652 * 24 * _HOUR
@@ -91,7 +91,10 @@ class History:
             else:
                 conditions.append(name == query.model)
         if query.status not in {None, "deleted"}:
-            conditions.append(table.status == query.status)
+            named = (
+                {newer: own for own, newer in NEWER_STATUSES.items()} if switches.statuses == "newer" else {}
+            )
+            conditions.append(table.status == named.get(query.status, query.status))
         if switches.history_time_filter == "honoured":
             if query.created_after is not None:
                 conditions.append(table.created_at >= self._moment(query.created_after))

@@ -27,7 +27,7 @@ def shown_inputs(prediction: Prediction, switches: Switches) -> dict[str, Any]:
     shown = dict(prediction.input)
     match switches.history_inputs_shown:
         case "required":
-            needed = MODELS[prediction.model].input_type.model_json_schema()["required"]
+            needed = MODELS[prediction.model].required
             shown = {key: value for key, value in shown.items() if key in needed}
         case "prompt":
             shown = {key: value for key, value in shown.items() if key == "prompt"}

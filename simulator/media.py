@@ -9,6 +9,7 @@ from urllib.parse import quote, unquote, urljoin
 import httpx
 
 from simulator.books import Books
+from simulator.inline_media import inline_bytes, is_inline
 from simulator.outside import NotPublic, is_loopback, split, target_of
 from simulator.records import Output, Upload
 from simulator.service_time import NANOSECONDS, now
@@ -69,6 +70,9 @@ class MediaStore:
     def outputs_folder(self, prediction_id: str) -> Path:
         return self._outputs / prediction_id
 
+    def output_path(self, output: Output) -> Path:
+        return self.outputs_folder(output.prediction_id) / output.filename
+
     def stored_upload(self, upload_id: str) -> Upload | None:
         """An upload whose bytes are here and still live."""
         upload = self._books.upload(upload_id)
@@ -98,6 +102,8 @@ class MediaStore:
 
     async def collect(self, url: str, prediction_id: str, name: str) -> Path:
         """The file behind an input's URL, fetched once where it is foreign. Raises MediaUnreadable."""
+        if is_inline(url):
+            return self._keep_inline(url, prediction_id, name)
         own = self._own(url)
         if own is not None:
             return own
@@ -113,6 +119,16 @@ class MediaStore:
             except (httpx.HTTPError, httpx.InvalidURL, ValueError, TimeoutError) as error:
                 raise MediaUnreadable(f"{name}: the URL could not be fetched") from error
             unfinished.replace(kept)
+        return kept
+
+    def _keep_inline(self, value: str, prediction_id: str, name: str) -> Path:
+        kept = self._inputs / prediction_id / name
+        try:
+            content = inline_bytes(value)
+        except ValueError as error:
+            raise MediaUnreadable(f"{name}: {error}") from error
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        kept.write_bytes(content)
         return kept
 
     def _own(self, url: str) -> Path | None:

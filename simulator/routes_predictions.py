@@ -25,8 +25,9 @@ from simulator.worker import MediaRejected
 
 _OUT_OF_CREDIT = "Insufficient credits. Please top up your account to continue."
 _CONCURRENCY_RETRY_SECONDS = 1.0
-# Understood by the service itself, and no input of any model.
+# Understood by the service itself, and no inputs of any model.
 _SYNC_MODE = "enable_sync_mode"
+_BASE64_OUTPUT = "enable_base64_output"
 
 
 class DeleteRequest(BaseModel):
@@ -42,14 +43,16 @@ class _Sent:
     parameters: dict[str, Any]
     webhook: str | None
     sync_mode: bool
+    base64_output: bool
 
 
 def prediction_routes(service: Service) -> APIRouter:
-    router = APIRouter(prefix="/api/v3")
+    router = APIRouter()
 
     # Read from below: the longer path comes first, since an id may hold a slash.
-    @router.get("/predictions/{shown:path}")
-    @router.get("/predictions/{shown:path}/result")
+    @router.get("/api/v3/predictions/{shown:path}")
+    @router.get("/api/v3/predictions/{shown:path}/result")
+    @router.get("/api/v2/predictions/{shown:path}/result")
     async def result(shown: str, request: Request) -> Response:
         service.authorize(request)
         visit = Visit.of(request)
@@ -65,12 +68,12 @@ def prediction_routes(service: Service) -> APIRouter:
             status = unknown["status"]
         return success(service.views.prediction(prediction, _outputs(service, prediction), status=status))
 
-    @router.post("/predictions")
+    @router.post("/api/v3/predictions")
     async def history(request: Request) -> Response:
         service.authorize(request)
         return success(service.history.page(await read_body(request, HistoryQuery)))
 
-    @router.post("/predictions/delete")
+    @router.post("/api/v3/predictions/delete")
     async def delete(request: Request) -> Response:
         service.authorize(request)
         named = (await read_body(request, DeleteRequest)).ids
@@ -95,6 +98,8 @@ def submit_route(service: Service) -> APIRouter:
         price, fate = await _price(service, sent, prediction_id)
         # From here on nothing is awaited until the books are written, so that no other call comes between.
         _refuse_over_limits(service, sent.model)
+        if sent.base64_output:
+            fate = fate | {"base64": True}
         prediction = _accept(service, sent, prediction_id, price, visit.fate | fate)
         visit.prediction_id = prediction_id
         service.conductor.take(prediction)
@@ -112,14 +117,17 @@ async def _understand(model_id: str, request: Request) -> _Sent:
         raise Refusal(404, f"model {model_id} not found")
     body = await read_object(request)
     sync_mode = body.pop(_SYNC_MODE, False) is True
+    base64_output = body.pop(_BASE64_OUTPUT, False) is True
     webhook = request.query_params.get("webhook") or None
     if webhook is not None and not _takes_webhooks(webhook):
         raise Refusal(400, "Invalid parameter: webhook must be an https URL")
+    if webhook is not None and base64_output:
+        raise Refusal(400, f"Invalid parameter: {_BASE64_OUTPUT} cannot be used with a webhook")
     try:
         parameters = model.input_type.model_validate(body).model_dump()
     except ValidationError as error:
         raise Refusal(400, explain(error)) from error
-    return _Sent(model, body, parameters, webhook, sync_mode)
+    return _Sent(model, body, parameters, webhook, sync_mode, base64_output)
 
 
 def _takes_webhooks(url: str) -> bool:

@@ -2,8 +2,6 @@
 
 import hmac
 from dataclasses import dataclass, field
-from decimal import ROUND_HALF_UP, Decimal
-from fractions import Fraction
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,7 +10,7 @@ from starlette.types import Scope
 
 from simulator.books import Books
 from simulator.conductor import Conductor
-from simulator.envelope import Refusal
+from simulator.envelope import Refusal, to_millionths
 from simulator.history import History
 from simulator.media import MediaStore
 from simulator.rules import RuleBook
@@ -77,7 +75,7 @@ class Service:
             expiry_seconds=self.switches.expiry_seconds,
             private_addresses=self.switches.private_addresses == "allowed",
         )
-        self.views = Views(self.switches, self.clock, settings.base_url)
+        self.views = Views(self.switches, self.clock, settings.base_url, self.media.output_path)
         self.history = History(self.books, self.switches, self.views, self.clock)
         self.rules = RuleBook(settings.faults, self.books.journal)
         self.webhook_secret = self.books.webhook_secret()
@@ -116,9 +114,3 @@ class Service:
             accepted = hmac.compare_digest(key.strip().encode(), self.settings.key.encode())
         if not accepted:
             raise Refusal(401, "Unauthorized: invalid or missing API key.")
-
-
-def to_millionths(dollars: Decimal | Fraction) -> int:
-    """Whole millionths of a dollar, rounded half up."""
-    exact = Fraction(dollars) * 1_000_000
-    return int((Decimal(exact.numerator) / Decimal(exact.denominator)).quantize(Decimal(1), ROUND_HALF_UP))

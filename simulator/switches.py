@@ -15,6 +15,13 @@ class Switches(HistorySwitches):
     """Each open point of the API as a choice; the defaults are the readings that clients see most often."""
 
     id_form: IdForm = "hex"  # a colon, a slash, a JSON number, 160 letters
+    statuses: Literal["classic", "newer"] = (
+        "classic"  # "newer": queued and succeeded, for created and completed
+    )
+    nsfw_flags: Literal["list", "null"] = "list"  # has_nsfw_contents where nothing is flagged
+    picture_inputs: Literal["documented", "any"] = (
+        "documented"  # "any": webp and others, not jpg and png only
+    )
     outputs: Literal["array", "string"] = "array"  # "string": one output is a bare URL, none is ""
     retry_after: RetryAfterForm = "none"  # on 429: Retry-After: 3, Retry-After-Ms: 2500, a date
     over_concurrency: Literal["queue", "429"] = "queue"
@@ -27,6 +34,8 @@ class Switches(HistorySwitches):
     discount_rate: Decimal = Field(default=Decimal(0), ge=0, lt=1)  # 0.1: one pays a tenth less
     private_addresses: Literal["refused", "allowed"] = "refused"  # as URLs of inputs; its own files apart
     error_field: Literal["message", "error"] = "message"
+    billing_uuids: Literal["own", "shared"] = "own"  # "shared": a deduction and its refund have the same
+    usage_stats: Literal["offered", "missing"] = "offered"  # "missing": POST /user/usage_stats answers 404
     billing_amounts: Literal["dollars", "millionths"] = "dollars"
     timestamp_digits: int = Field(default=3, ge=3, le=9)
     clock_skew_seconds: float = 0.0  # how far the service's own clock (Date, created_at) is ahead

@@ -188,9 +188,8 @@ def test_asking_for_a_price_is_free_and_checks_what_it_is_asked(simulator: Simul
     before = simulator.books.charged_total()
     path = "/api/v3/model/price"
     assert "model" in refusal(simulator.http.post(path, json={"model_id": "no/such", "inputs": {}}), 404)
-    assert "image" in refusal(
-        simulator.http.post(path, json={"model_id": IMAGE_EDIT, "inputs": {"prompt": "x"}}), 400
-    )
+    wrong = {"model_id": IMAGE_EDIT, "inputs": {"prompt": "x", "num_images": 10}}
+    assert "num_images" in refusal(simulator.http.post(path, json=wrong), 400)
     unreadable = {"prompt": "x", "video": f"{simulator.url}/files/uploads/{'0' * 32}/clip.mp4"}
     refusal(simulator.http.post(path, json={"model_id": VIDEO_EDIT, "inputs": unreadable}), 400)
     assert simulator.books.charged_total() == before
@@ -279,7 +278,15 @@ def test_billings_are_searched_by_kind_prediction_time_and_page(
     line = simulator.data("POST", "/api/v3/billings/search", json={"prediction_uuids": ids[:1]})["items"][0]
     assert (line["billing_type"], line["price"]) == ("deduct", 0.028)
     assert line["prediction"]["model_uuid"] == IMAGE_EDIT
-    assert line["order"]["amount"] == 0.028
+    assert line["order"] == {"uuid": line["uuid"], "state": "paid", "price": 0.028, "origin_price": 0.028}
+    page = simulator.data("POST", "/api/v3/billings/search", json={"start_time": before, "page_size": 2})
+    assert (page["total"], page["has_more"]) == (3, True)
+    page = simulator.data(
+        "POST", "/api/v3/billings/search", json={"start_time": before, "page_size": 2, "page": 2}
+    )
+    assert (page["total"], page["has_more"]) == (3, False)
+    assert search(start_time=before, model_uuid=VIDEO_EDIT) == []
+    assert search(start_time=before, model_uuid=IMAGE_EDIT) == list(reversed(ids))
 
 
 def test_the_catalogue_has_the_schemas_of_the_three_models(simulator: Simulator) -> None:
@@ -289,6 +296,12 @@ def test_the_catalogue_has_the_schemas_of_the_three_models(simulator: Simulator)
     assert schema["api_path"] == f"/api/v3/{VIDEO_EDIT}"
     assert schema["request_schema"]["required"] == ["prompt", "video"]
     assert models[VIDEO_EDIT]["base_price"] == 1.8
+    assert "duration" in models[VIDEO_EDIT]["formula"]
+    ratio = models[IMAGE_COMPOSITION]["api_schema"]["api_schemas"][0]["request_schema"]
+    assert ratio["x-order-properties"][:3] == ["prompt", "images", "aspect_ratio"]
+    assert ratio["properties"]["aspect_ratio"]["type"] == "string"
+    assert ratio["properties"]["aspect_ratio"]["enum"][-2:] == ["21:9", "auto"]
+    assert "anyOf" not in str(ratio)
 
 
 def test_sync_mode_answers_with_the_end_and_is_no_input(simulator: Simulator, picture_url: str) -> None:

@@ -346,7 +346,7 @@ def test_billings_are_in_dollars_or_millionths(tmp_path: Path, reading: str, pri
     with switched(tmp_path, billing_amounts=reading) as simulator:
         simulator.submit(IMAGE_EDIT, edit(simulator))
         (line,) = simulator.data("POST", "/api/v3/billings/search", json={})["items"]
-        assert line["price"] == line["order"]["amount"] == price
+        assert line["price"] == line["order"]["price"] == line["order"]["origin_price"] == price
 
 
 @pytest.mark.parametrize("digits", [3, 6, 9])

@@ -88,7 +88,8 @@ def _prediction_part(line: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _identity(line: Mapping[str, Any]) -> object:
     if line.get("uuid"):
-        return line["uuid"]
+        # A deduction and its refund may have the same.
+        return str(line["uuid"]), str(line.get("billing_type"))
     prediction = _prediction_part(line).get("uuid")
     return (
         str(prediction),

@@ -9,6 +9,8 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, field_validator
 from blocks.wavespeed.error_mapping import error_of_ending
 from blocks.wavespeed.values import moment_of, seconds_of, whole_number
 
+# What newer pages of the documentation call the same.
+_OTHER_NAMES = {"succeeded": "completed"}
 ENDED_STATUSES = frozenset({"completed", "failed", "cancelled", "timeout", "deleted"})
 
 
@@ -54,7 +56,8 @@ class Prediction(BaseModel):
     @field_validator("status", mode="before")
     @classmethod
     def _status_text(cls, value: object) -> str:
-        return value.strip().lower() if isinstance(value, str) and value.strip() else "created"
+        text = value.strip().lower() if isinstance(value, str) and value.strip() else "created"
+        return _OTHER_NAMES.get(text, text)
 
     @field_validator("outputs", mode="before")
     @classmethod
