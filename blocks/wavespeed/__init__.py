@@ -5,13 +5,17 @@ from blocks.wavespeed.answers import BillingEntry, Quote, Upload
 from blocks.wavespeed.client import WaveSpeedClient
 from blocks.wavespeed.clock_skew import ClockSkew
 from blocks.wavespeed.prediction import Prediction
+from blocks.wavespeed.usage import LONGEST_USAGE, ROUNDED_TO, Usage
 
 __all__ = [
+    "LONGEST_USAGE",
+    "ROUNDED_TO",
     "BillingEntry",
     "ClockSkew",
     "Prediction",
     "Quote",
     "Upload",
+    "Usage",
     "WaveSpeedClient",
     "amount_in_millionths",
 ]

@@ -30,6 +30,7 @@ from blocks.wavespeed.error_mapping import (
 )
 from blocks.wavespeed.prediction import Prediction
 from blocks.wavespeed.uploads import Uploader
+from blocks.wavespeed.usage import Usage, read_usage
 
 LARGEST_PAGE = 100
 # 20,000 predictions; an account has that many in seven days only where this is the wrong tool to search it
@@ -274,6 +275,10 @@ class WaveSpeedClient:
             end=None if end is None else _moment_text(end),
             expected=expected or {},
         )
+
+    async def usage(self, start: datetime, end: datetime) -> Usage:
+        """Return the account's own sum of what it used between two moments, 31 days apart at most."""
+        return await read_usage(self._connection, start=_moment_text(start), end=_moment_text(end))
 
     async def delete(self, prediction_ids: Sequence[str]) -> int:
         """Remove predictions from the account's history; how many the service removed."""
