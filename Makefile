@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install run test system check faults lint format types docs lock clean
+.PHONY: install run test conformance test-all system check faults lint format types docs lock clean
 
 install: $(VENV)/installed
 
@@ -25,6 +25,14 @@ run: install
 # switched off for the rest of the machine.
 test: $(VENV)/installed-dev system
 	PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n 4 --dist worksteal
+
+# The service's official clients, unmodified, against the simulator; docs/conformance.md.
+conformance: $(VENV)/installed-dev system
+	PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n 4 --dist worksteal tests/conformance
+
+# Both in one run: what `make test` leaves out is not left out here.
+test-all: $(VENV)/installed-dev system
+	PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n 4 --dist worksteal -o 'norecursedirs=.*'
 
 # A thousand seeded schedules of faults, and the text-book pipeline beside them: COUNT=100 for fewer, SEED=7 for one.
 faults: $(VENV)/installed-dev
@@ -57,6 +65,13 @@ lock:
 	  --output-file requirements.txt pyproject.toml requirements-build.in
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 	  --constraint requirements.txt --group dev --output-file requirements-dev.txt
+	for folder in tests/conformance/python_*; do \
+	  (cd $$folder && uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	    --no-header --output-file requirements.txt requirements.in) || exit 1; \
+	done
+	for folder in tests/conformance/npm_*; do \
+	  (cd $$folder && npm install --package-lock-only --ignore-scripts --no-audit --no-fund) || exit 1; \
+	done
 
 clean:
 	rm -rf $(VENV) .campaign runs .mypy_cache .ruff_cache .pytest_cache

@@ -102,6 +102,7 @@ async def _reconcile(
         attempts=tuple(replace(line, brief=briefs.get(line.attempt.generation_key)) for line in lines),
         foreign=_foreign(ledger, service, orphans, unclaimed, run),
         bill_problem=records.bill_problem,
+        account_total=records.total,
     )
 
 

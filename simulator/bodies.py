@@ -1,12 +1,16 @@
 """Reading what callers send, and saying what is wrong with it."""
 
 import json
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from fastapi import Request
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, StringConstraints, ValidationError
 
 from simulator.envelope import Refusal
+
+NEWEST_FIRST = "created_at DESC"
+# By when it was, either way, as ``created_at ASC``.
+Sort = Annotated[str, StringConstraints(pattern=r"(?i)^\s*created_at(\s+(asc|desc))?\s*$")]
 
 _Body = TypeVar("_Body", bound=BaseModel)
 
@@ -28,6 +32,11 @@ async def read_body(request: Request, kind: type[_Body]) -> _Body:
         return kind.model_validate(await read_object(request))
     except ValidationError as error:
         raise Refusal(400, explain(error)) from error
+
+
+def oldest_first(sort: str) -> bool:
+    """Whether this order begins with what was first; without a direction that is SQL's, ascending."""
+    return not sort.strip().lower().endswith("desc")
 
 
 def explain(error: ValidationError) -> str:

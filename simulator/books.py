@@ -17,7 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, exists, func, insert, select, update
 
 from simulator.database import open_engine, prepare
 from simulator.errors import BooksUnusable
@@ -114,21 +114,26 @@ class Books:
 
     # What the service reads.
 
-    def history(self, *conditions: ColumnElement[bool], offset: int, limit: int) -> list[Prediction]:
-        """Newest first."""
-        newest = (
-            select(predictions).where(*conditions).order_by(predictions.c.created_at.desc(), predictions.c.id)
-        )
-        return self._predictions(newest.offset(offset).limit(limit))
+    def history(
+        self, *conditions: ColumnElement[bool], oldest_first: bool = False, offset: int, limit: int
+    ) -> list[Prediction]:
+        """One page of them, newest first unless said otherwise."""
+        created = predictions.c.created_at
+        wanted = select(predictions).where(*conditions)
+        ordered = wanted.order_by(created.asc() if oldest_first else created.desc(), predictions.c.id)
+        return self._predictions(ordered.offset(offset).limit(limit))
 
-    def billings(self, *conditions: ColumnElement[bool], offset: int, limit: int) -> tuple[int, list[Charge]]:
-        """How many lines there are, and one page of them, newest first."""
+    def billings(
+        self, *conditions: ColumnElement[bool], oldest_first: bool = False, offset: int, limit: int
+    ) -> tuple[int, list[Charge]]:
+        """How many lines there are, and one page of them, newest first unless said otherwise."""
         with self._reader.begin() as connection:
             total = connection.execute(
                 select(func.count()).select_from(charges).where(*conditions)
             ).scalar_one()
-            newest = select(charges).where(*conditions).order_by(charges.c.id.desc())
-            rows = connection.execute(newest.offset(offset).limit(limit)).mappings()
+            order = charges.c.id.asc() if oldest_first else charges.c.id.desc()
+            wanted = select(charges).where(*conditions).order_by(order)
+            rows = connection.execute(wanted.offset(offset).limit(limit)).mappings()
             return int(total), [Charge(**row) for row in rows]
 
     def accepted_since(self, kind: str, moment: int) -> list[int]:
@@ -148,12 +153,13 @@ class Books:
 
     def to_carry_on(self) -> list[Prediction]:
         """What a starting service finds undone: unfinished predictions, webhooks, refunds."""
+        deducted = select(charges.c.prediction_id).where(charges.c.kind == "deduct")
         refunded = select(charges.c.prediction_id).where(charges.c.kind == "refund")
         unfinished = predictions.c.status.in_(UNFINISHED)
         undelivered = and_(predictions.c.webhook.is_not(None), predictions.c.webhook_ended.is_(False))
         unpaid = and_(
             predictions.c.status.in_(("failed", "cancelled", "timeout")),
-            predictions.c.charged.is_(True),
+            predictions.c.id.in_(deducted),
             predictions.c.id.not_in(refunded),
         )
         return self.predictions(unfinished | undelivered | unpaid)
@@ -164,13 +170,19 @@ class Books:
 
     # What the service writes.
 
-    def accept(self, prediction: Prediction) -> None:
-        """Books the prediction and the charge for it, both or neither. Raises InsufficientCredit."""
+    def accept(self, prediction: Prediction, *, charge_now: bool = True) -> None:
+        """Books the prediction and the charge for it, both or neither. Raises InsufficientCredit.
+
+        What is not charged now is charged when it completes, and counts as spent until then.
+        """
         with self._engine.begin() as connection:
             if prediction.charged:
-                if connection.execute(select(account.c.balance)).scalar_one() < prediction.price:
+                balance = connection.execute(select(account.c.balance)).scalar_one()
+                if balance - _promised(connection) < prediction.price:
                     raise InsufficientCredit
-                _move(connection, "deduct", prediction.price, at=prediction.created_at, prediction=prediction)
+                if charge_now:
+                    at = prediction.created_at
+                    _move(connection, "deduct", prediction.price, at=at, prediction=prediction)
             connection.execute(insert(predictions).values(**asdict(prediction)))
 
     def change(self, prediction_id: str, **values: Any) -> None:
@@ -179,22 +191,21 @@ class Books:
             connection.execute(update(predictions).where(predictions.c.id == prediction_id).values(**values))
 
     def complete(
-        self, prediction_id: str, made: Sequence[Output], *, ended_at: int, nsfw: list[bool]
+        self, prediction: Prediction, made: Sequence[Output], *, ended_at: int, nsfw: list[bool]
     ) -> None:
-        """The prediction's outputs become visible."""
+        """The prediction's outputs become visible; what was not charged for at its acceptance is charged now."""
         with self._engine.begin() as connection:
+            if prediction.charged and not _booked(connection, prediction, "deduct"):
+                _move(connection, "deduct", prediction.price, at=ended_at, prediction=prediction)
             if made:
                 connection.execute(insert(outputs), [asdict(output) for output in made])
             ended = {"status": "completed", "ended_at": ended_at, "nsfw": nsfw}
-            connection.execute(update(predictions).where(predictions.c.id == prediction_id).values(**ended))
+            connection.execute(update(predictions).where(predictions.c.id == prediction.id).values(**ended))
 
     def refund(self, prediction: Prediction, *, at: int) -> None:
-        """Pays the prediction's price back, unless that was done before."""
-        earlier = select(charges.c.id).where(
-            charges.c.prediction_id == prediction.id, charges.c.kind == "refund"
-        )
+        """Pays the prediction's price back, where it was charged and unless that was done before."""
         with self._engine.begin() as connection:
-            if connection.execute(earlier).first() is not None:
+            if _booked(connection, prediction, "refund") or not _booked(connection, prediction, "deduct"):
                 return
             _move(connection, "refund", prediction.price, at=at, prediction=prediction)
 
@@ -222,6 +233,22 @@ class Books:
     def _predictions(self, wanted: Select[Any]) -> list[Prediction]:
         with self._reader.begin() as connection:
             return [Prediction(**row) for row in connection.execute(wanted).mappings()]
+
+
+def _promised(connection: Connection) -> int:
+    """The price of everything in work that will be charged when it completes."""
+    deducted = exists().where(charges.c.prediction_id == predictions.c.id, charges.c.kind == "deduct")
+    wanted = select(func.coalesce(func.sum(predictions.c.price), 0)).where(
+        predictions.c.status.in_(UNFINISHED),
+        predictions.c.charged.is_(True),
+        ~deducted,
+    )
+    return int(connection.execute(wanted).scalar_one())
+
+
+def _booked(connection: Connection, prediction: Prediction, kind: str) -> bool:
+    wanted = select(charges.c.id).where(charges.c.prediction_id == prediction.id, charges.c.kind == kind)
+    return connection.execute(wanted).first() is not None
 
 
 def _move(

@@ -13,11 +13,11 @@ from dataclasses import replace
 
 from simulator.books import Books
 from simulator.catalogue import MODELS
-from simulator.faults import Switches
 from simulator.media import MediaStore, MediaUnreadable
 from simulator.records import Output, Prediction
 from simulator.service_time import NANOSECONDS, now
 from simulator.studio import Renderer
+from simulator.switches import Switches
 from simulator.views import Views
 from simulator.webhooks import WebhookSender
 from simulator.worker import Made, MediaRejected, Order
@@ -145,6 +145,7 @@ class Conductor:
             parameters=prediction.parameters,
             count=min(wanted, prediction.fate.get("outputs", wanted)),
             folder=self._media.outputs_folder(prediction.id),
+            any_picture=self._switches.picture_inputs == "any",
         )
         return await self._renderer.render(order)
 
@@ -159,7 +160,7 @@ class Conductor:
             numbers = prediction.fate["nsfw"]
             flagged = [each.number for each in made] if numbers is None else numbers
         nsfw = [each.number in flagged for each in made]
-        self._books.complete(prediction.id, outputs, ended_at=at, nsfw=nsfw)
+        self._books.complete(prediction, outputs, ended_at=at, nsfw=nsfw)
 
     def _fail(
         self, prediction: Prediction, code: int, message: str | None, *, status: str = "failed"

@@ -1,27 +1,36 @@
 """How the service answers: the envelope, its errors, its numbers."""
 
 import math
+from decimal import ROUND_HALF_UP, Decimal
+from fractions import Fraction
 from typing import Any
 
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 
-from simulator.faults import RetryAfterForm
 from simulator.service_time import ServiceTime
+from simulator.switches import RetryAfterForm
 
 GATEWAY_TITLES = {502: "502 Bad Gateway", 504: "504 Gateway Time-out"}
 
 
 class Refusal(Exception):
-    """A call ends here with this error; ``retry_after`` is in seconds."""
+    """A call ends here with this error; ``retry_after`` is in seconds, ``error_code`` a word for the cause."""
 
     def __init__(
-        self, status: int, message: str, *, code: int | None = None, retry_after: float | None = None
+        self,
+        status: int,
+        message: str,
+        *,
+        code: int | None = None,
+        retry_after: float | None = None,
+        error_code: str | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
         self.code = status if code is None else code
         self.retry_after = retry_after
+        self.error_code = error_code
 
 
 def success(data: Any) -> Response:
@@ -30,9 +39,10 @@ def success(data: Any) -> Response:
 
 def error(refusal: Refusal, *, error_field: str, headers: dict[str, str] | None = None) -> Response:
     """The error in the envelope; its text stands under ``message`` or ``error``."""
-    return JSONResponse(
-        {"code": refusal.code, error_field: refusal.message}, status_code=refusal.status, headers=headers
-    )
+    content: dict[str, Any] = {"code": refusal.code, error_field: refusal.message}
+    if refusal.error_code is not None:
+        content["error_code"] = refusal.error_code
+    return JSONResponse(content, status_code=refusal.status, headers=headers)
 
 
 def gateway_page(status: int) -> Response:
@@ -63,3 +73,9 @@ def dollars(millionths: int) -> float:
     A float keeps 15 digits: its shortest text is the exact amount for all sums below a billion dollars.
     """
     return millionths / 1_000_000
+
+
+def to_millionths(dollars: Decimal | Fraction) -> int:
+    """Whole millionths of a dollar, rounded half up."""
+    exact = Fraction(dollars) * 1_000_000
+    return int((Decimal(exact.numerator) / Decimal(exact.denominator)).quantize(Decimal(1), ROUND_HALF_UP))

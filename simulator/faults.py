@@ -26,9 +26,9 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from simulator.errors import FaultsInvalid
+from simulator.switches import RetryAfterForm, Switches
 
 On = Literal["submit", "result", "history", "upload", "put", "download", "balance", "price", "billings"]
-RetryAfterForm = Literal["none", "seconds", "milliseconds", "http_date"]
 
 _EVERY_CALL: frozenset[str] = frozenset(On.__args__)  # type: ignore[attr-defined]  # typing knows no Literal's values
 _WITH_PROMPT = frozenset({"submit", "price", "result", "download"})
@@ -36,39 +36,6 @@ _WITH_PROMPT = frozenset({"submit", "price", "result", "download"})
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Switches(_Strict):
-    """Each open point of the API as a choice; the defaults are the readings that clients see most often."""
-
-    # Under which key history items echo what was sent.
-    history_input: Literal["input", "inputs", "none"] = "input"
-    history_urls: Literal["as_sent", "rewritten"] = "as_sent"  # echoed URLs of uploads under another address
-    outputs: Literal["array", "string"] = "array"  # "string": one output is a bare URL, none is ""
-    retry_after: RetryAfterForm = "none"  # on 429: Retry-After: 3, Retry-After-Ms: 2500, a date
-    over_concurrency: Literal["queue", "429"] = "queue"
-    fractional_seconds: Literal["exact", "rounded_up"] = "exact"  # billed seconds of a clip
-    insufficient_credit: Literal["http_400", "http_402", "envelope_1407", "prediction_1407"] = "http_400"
-    moderation_refunded: bool = True  # whether predictions failed with code 1200 are refunded
-    ticket_upload: bool = True  # False: POST /media/uploads answers 404 and only the older upload works
-    video_usd_per_second: Decimal = Field(default=Decimal("0.36"), ge=0)  # 0.168 was seen elsewhere
-    discount_rate: Decimal = Field(default=Decimal(0), ge=0, lt=1)  # 0.1: one pays a tenth less
-    price_factor: Decimal = Field(default=Decimal(1), ge=0)  # of every price; 2: all is twice as dear
-    bill_factor: Decimal = Field(default=Decimal(1), ge=0)  # what is billed, by what model/price quotes
-    currency: str = "USD"  # that model/price names; empty: it names none
-    billing_lag_seconds: float = Field(
-        default=0.0, ge=0
-    )  # until a charge is in the billing record; real time
-    billing_uuids: Literal["own", "shared"] = "own"  # whether a refund has its deduction's uuid
-    error_field: Literal["message", "error"] = "message"
-    billing_amounts: Literal["dollars", "millionths"] = "dollars"
-    timestamp_digits: int = Field(default=3, ge=3, le=9)
-    clock_skew_seconds: float = 0.0  # how far the service's own clock (Date, created_at) is ahead
-    minute_seconds: float = Field(default=60.0, gt=0)  # the window of "per minute"; real time
-    starting_credit_usd: Decimal = Field(default=Decimal(1000), ge=0)  # of a new account only
-    refund_after_seconds: float = Field(default=10_800.0, ge=0)  # times the clock
-    expiry_seconds: float = Field(default=604_800.0, gt=0)  # life of uploads, outputs and history; real time
-    sync_mode_seconds: float = Field(default=120.0, gt=0)  # how long sync mode holds a submit; real time
 
 
 class Matching(_Strict):
@@ -108,6 +75,7 @@ class HttpStatus(Matching):
     """Answers with an error in the envelope; nothing is performed.
 
     ``retry_after`` is in seconds and is sent in the form of the switch (where that is "none": as seconds).
+    ``error_code`` is a word beside the number, as services give it with 403.
     """
 
     do: Literal["http_status"]
@@ -115,6 +83,7 @@ class HttpStatus(Matching):
     message: str | None = None
     retry_after: float | None = Field(default=None, ge=0)
     retry_after_form: RetryAfterForm | None = None
+    error_code: str | None = None
 
 
 class HtmlGateway(Matching):
@@ -149,6 +118,16 @@ class LoseReplyAs5xx(Matching):
     do: Literal["lose_reply_as_5xx"]
     status: int = Field(default=500, ge=500, le=599)
     message: str = "Internal server error"
+
+
+class LoseReplyAs4xx(Matching):
+    """Performs the call fully, then answers with a refusal in the envelope, as if nothing had been done."""
+
+    do: Literal["lose_reply_as_4xx"]
+    status: int = Field(default=429, ge=400, le=499)
+    message: str | None = None
+    retry_after: float | None = Field(default=None, ge=0)
+    error_code: str | None = None
 
 
 class NoId(Matching):
@@ -210,6 +189,14 @@ class FewerOutputs(Matching):
     outputs: int = Field(ge=0)
 
 
+class OutputsLater(Matching):
+    """The prediction completes, and shows its outputs only so many seconds later, or never; real time."""
+
+    allowed: ClassVar[frozenset[str]] = frozenset({"submit"})
+    do: Literal["outputs_later"]
+    seconds: float | None = Field(default=None, ge=0)
+
+
 class Nsfw(Matching):
     """Flags outputs in ``has_nsfw_contents``: those with the numbers in ``flagged`` (from 1), or all."""
 
@@ -265,6 +252,7 @@ Rule = Annotated[
     | LoseReply
     | LoseReplyAsHtml
     | LoseReplyAs5xx
+    | LoseReplyAs4xx
     | NoId
     | Delay
     | EnvelopeCode
@@ -272,6 +260,7 @@ Rule = Annotated[
     | Stuck
     | UnknownStatus
     | FewerOutputs
+    | OutputsLater
     | Nsfw
     | Truncated
     | Slow

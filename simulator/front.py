@@ -7,6 +7,8 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from simulator.envelope import Refusal, error
+from simulator.ids import kept_id
 from simulator.media import OUTPUTS_PATH
 from simulator.mischief import Performance, act
 from simulator.routes_media import PUT_PATH
@@ -19,12 +21,13 @@ MARK = (b"x-simulated", b"kling-campaigns")
 _CALLS: tuple[tuple[str, re.Pattern[str], str | None], ...] = (
     ("POST", re.compile(r"/api/v3/predictions"), "history"),
     ("POST", re.compile(r"/api/v3/predictions/delete"), None),
-    ("GET", re.compile(r"/api/v3/predictions/(?P<id>[^/]+)(/result)?"), "result"),
-    ("POST", re.compile(r"/api/v3/media/(uploads|upload/binary)"), "upload"),
+    ("GET", re.compile(r"/api/v[23]/predictions/(?P<id>.+?)(/result)?"), "result"),
+    ("POST", re.compile(r"/api/v[23]/media/(uploads|upload/binary)"), "upload"),
     ("PUT", re.compile(rf"{PUT_PATH}/.*"), "put"),
     ("GET", re.compile(rf"{OUTPUTS_PATH}/(?P<id>[^/]+)/.*"), "download"),
     ("GET", re.compile(r"/api/v3/balance"), "balance"),
-    ("POST", re.compile(r"/api/v3/model/price"), "price"),
+    ("POST", re.compile(r"/api/v3/model/pric(e|ing)"), "price"),
+    ("POST", re.compile(r"/api/v3/user/usage_stats"), None),
     ("POST", re.compile(r"/api/v3/billings/search"), "billings"),
     ("POST", re.compile(r"/api/v3/(?P<model>.+)"), "submit"),
 )
@@ -42,6 +45,11 @@ class Front:
             await self._app(scope, receive, send)
             return
         service = self._service
+        if not service.is_called_by_its_name(scope):
+            # A web page whose name was made to lead here would otherwise speak to this service as its own.
+            refusal = Refusal(421, "Misdirected request: this service does not answer to that host.")
+            await error(refusal, error_field=service.switches.error_field)(scope, receive, send)
+            return
         visit = Visit()
         visit.attach(scope)
         authorized = any(name == b"authorization" for name, _ in scope["headers"])
@@ -75,8 +83,10 @@ class Front:
     async def _subject(self, scope: Scope, receive: Receive, visit: Visit) -> tuple[Subject, Receive]:
         """What the call is about; looks into its body or the books only where a rule asks for that."""
         on, found = _identify(scope["method"], scope["path"])
+        if on == "result":
+            found["id"] = kept_id(found["id"], self._service.switches.id_form)
         if on in {"result", "download"}:
-            visit.prediction_id = found["id"]
+            visit.prediction_id = found["id"] or None
         if not self._service.rules.looks_at_predictions(on):
             return Subject(on), receive
         if on in {"result", "download"}:

@@ -1,15 +1,16 @@
 """Input media: the service's own uploads and outputs from its folder, others over HTTP, within limits."""
 
 import asyncio
-import ipaddress
 import re
 import shutil
 from pathlib import Path
-from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
+from urllib.parse import quote, unquote, urljoin
 
 import httpx
 
 from simulator.books import Books
+from simulator.inline_media import inline_bytes, is_inline
+from simulator.outside import NotPublic, is_loopback, split, target_of
 from simulator.records import Output, Upload
 from simulator.service_time import NANOSECONDS, now
 
@@ -28,14 +29,6 @@ class MediaUnreadable(Exception):
     """The URL does not lead to bytes that the service may read."""
 
 
-def reachable(url: str, *, local_paths_only: bool = False) -> bool:
-    """Whether the simulator may call this URL: https anywhere, plain http on this machine only."""
-    parts = _split(url)
-    if parts.scheme == "https" and parts.hostname and not local_paths_only:
-        return True
-    return parts.scheme in {"http", "https"} and parts.hostname is not None and _is_loopback(parts.hostname)
-
-
 def upload_url(base_url: str, upload: Upload) -> str:
     return f"{base_url}{UPLOADS_PATH}/{upload.id}/{quote(upload.filename, safe='')}"
 
@@ -46,17 +39,21 @@ def output_url(base_url: str, output: Output) -> str:
 
 def rewritten(url: str) -> str:
     """The address under which a service that copies its inputs echoes an upload; others stay as they are."""
-    parts = _split(url)
+    parts = split(url)
     if not _OWN_UPLOAD.fullmatch(parts.path):
         return url
     return parts._replace(path=parts.path.replace(UPLOADS_PATH, REWRITTEN_PATH, 1)).geturl()
 
 
 class MediaStore:
-    """The folders beside the books: uploads, outputs, and inputs fetched for predictions in work."""
+    """The folders beside the books: uploads, outputs, and inputs fetched for predictions in work.
 
-    def __init__(self, books: Books, *, expiry_seconds: float) -> None:
+    ``private_addresses``: inputs are fetched from this machine as well, as no service on the internet could.
+    """
+
+    def __init__(self, books: Books, *, expiry_seconds: float, private_addresses: bool) -> None:
         self._books = books
+        self._private_addresses = private_addresses
         self._expiry = round(expiry_seconds * NANOSECONDS)
         self._uploads = books.home / "uploads"
         self._outputs = books.home / "outputs"
@@ -72,6 +69,9 @@ class MediaStore:
 
     def outputs_folder(self, prediction_id: str) -> Path:
         return self._outputs / prediction_id
+
+    def output_path(self, output: Output) -> Path:
+        return self.outputs_folder(output.prediction_id) / output.filename
 
     def stored_upload(self, upload_id: str) -> Upload | None:
         """An upload whose bytes are here and still live."""
@@ -102,11 +102,11 @@ class MediaStore:
 
     async def collect(self, url: str, prediction_id: str, name: str) -> Path:
         """The file behind an input's URL, fetched once where it is foreign. Raises MediaUnreadable."""
+        if is_inline(url):
+            return self._keep_inline(url, prediction_id, name)
         own = self._own(url)
         if own is not None:
             return own
-        if not reachable(url):
-            raise MediaUnreadable(f"{name}: only https URLs can be fetched")
         kept = self._inputs / prediction_id / name
         if not kept.exists():
             kept.parent.mkdir(parents=True, exist_ok=True)
@@ -114,17 +114,30 @@ class MediaStore:
             try:
                 async with asyncio.timeout(_FETCH_SECONDS):
                     await self._fetch(url, unfinished)
+            except NotPublic as error:
+                raise MediaUnreadable(f"{name}: {error}") from error
             except (httpx.HTTPError, httpx.InvalidURL, ValueError, TimeoutError) as error:
                 raise MediaUnreadable(f"{name}: the URL could not be fetched") from error
             unfinished.replace(kept)
         return kept
 
+    def _keep_inline(self, value: str, prediction_id: str, name: str) -> Path:
+        kept = self._inputs / prediction_id / name
+        try:
+            content = inline_bytes(value)
+        except ValueError as error:
+            raise MediaUnreadable(f"{name}: {error}") from error
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        kept.write_bytes(content)
+        return kept
+
     def _own(self, url: str) -> Path | None:
         """The file of an own URL, None for a foreign one. Raises MediaUnreadable for an expired one."""
         # The port may have changed since the URL was given out; the ids in it are unique.
-        if not reachable(url, local_paths_only=True):
+        parts = split(url)
+        if parts.scheme not in {"http", "https"} or not is_loopback(parts.hostname or ""):
             return None
-        path = _split(url).path
+        path = parts.path
         if upload := _OWN_UPLOAD.fullmatch(path):
             if self.stored_upload(upload[1]) is None:
                 raise MediaUnreadable("the upload does not exist or has expired")
@@ -137,11 +150,12 @@ class MediaStore:
 
     async def _fetch(self, url: str, target: Path) -> None:
         for _ in range(_MOST_REDIRECTS + 1):
-            async with self._client.stream("GET", url) as response:
+            to = await target_of(url, loopback=self._private_addresses)
+            async with self._client.stream(
+                "GET", to.url, headers=to.headers, extensions=to.extensions
+            ) as response:
                 if response.is_redirect:
                     url = urljoin(url, response.headers["location"])
-                    if not reachable(url):
-                        raise MediaUnreadable("the URL redirects to one that may not be fetched")
                     continue
                 response.raise_for_status()
                 size = 0
@@ -153,20 +167,3 @@ class MediaStore:
                         file.write(chunk)
                 return
         raise MediaUnreadable("the URL redirects too often")
-
-
-def _split(url: str) -> SplitResult:
-    """The parts of a URL; those of an empty one where it is none, as with a bracket left open."""
-    try:
-        return urlsplit(url)
-    except ValueError:
-        return urlsplit("")
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

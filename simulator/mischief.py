@@ -104,6 +104,9 @@ async def act(rule: faults.Rule, call: Performance, service: Service) -> None:
         case faults.LoseReplyAs5xx():
             await call.capture()
             await call.respond(_error(service, Refusal(rule.status, rule.message)))
+        case faults.LoseReplyAs4xx():
+            await call.capture()
+            await call.respond(_http_status(rule, service))
         case faults.NoId():
             await _without_id(call)
         case faults.EnvelopeCode():
@@ -120,6 +123,7 @@ async def act(rule: faults.Rule, call: Performance, service: Service) -> None:
             | faults.Stuck()
             | faults.UnknownStatus()
             | faults.FewerOutputs()
+            | faults.OutputsLater()
             | faults.Nsfw()
         ):
             raise AssertionError(f"{rule.do} answers no call")
@@ -127,12 +131,15 @@ async def act(rule: faults.Rule, call: Performance, service: Service) -> None:
             assert_never(rule)
 
 
-def _http_status(rule: faults.HttpStatus, service: Service) -> Response:
+def _http_status(rule: faults.HttpStatus | faults.LoseReplyAs4xx, service: Service) -> Response:
     headers: dict[str, str] = {}
     if rule.retry_after is not None:
-        form = rule.retry_after_form or service.switches.retry_after
+        form = service.switches.retry_after
+        if isinstance(rule, faults.HttpStatus):
+            form = rule.retry_after_form or form
         headers = retry_after_headers("seconds" if form == "none" else form, rule.retry_after, service.clock)
-    return _error(service, Refusal(rule.status, rule.message or f"HTTP {rule.status}"), headers)
+    refusal = Refusal(rule.status, rule.message or f"HTTP {rule.status}", error_code=rule.error_code)
+    return _error(service, refusal, headers)
 
 
 def _error(service: Service, refusal: Refusal, headers: dict[str, str] | None = None) -> Response:

@@ -14,8 +14,8 @@ from simulator.catalogue import (
     Model,
     image_price,
 )
-from simulator.faults import Switches
-from simulator.service import to_millionths
+from simulator.envelope import to_millionths
+from simulator.switches import Switches
 from simulator.worker import clip_seconds
 
 

@@ -71,6 +71,7 @@ def upload_routes(service: Service) -> APIRouter:
         return Response(status_code=200)
 
     @router.post("/api/v3/media/upload/binary")
+    @router.post("/api/v2/media/upload/binary")
     async def binary(request: Request, file: Annotated[UploadFile, File()]) -> Response:
         service.authorize(request)
         size = file.size or 0

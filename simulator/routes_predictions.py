@@ -2,44 +2,36 @@
 
 import uuid
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field, ValidationError
-from sqlalchemy import ColumnElement
 
 from simulator.bodies import explain, read_body, read_object
 from simulator.books import InsufficientCredit
 from simulator.catalogue import MODELS, Model
 from simulator.envelope import Refusal, success
+from simulator.history import HistoryQuery
+from simulator.ids import kept_id
 from simulator.latency import image_latency, video_latency
-from simulator.media import MediaUnreadable, reachable
+from simulator.media import MediaUnreadable
+from simulator.outside import is_loopback, split
 from simulator.pricing import Price, price_of
 from simulator.records import Output, Prediction
 from simulator.service import Service, Visit
 from simulator.service_time import NANOSECONDS, now
-from simulator.tables import predictions
 from simulator.worker import MediaRejected
 
 _OUT_OF_CREDIT = "Insufficient credits. Please top up your account to continue."
 _CONCURRENCY_RETRY_SECONDS = 1.0
-# Understood by the service itself, and no input of any model.
+# Understood by the service itself, and no inputs of any model.
 _SYNC_MODE = "enable_sync_mode"
-
-
-class HistoryQuery(BaseModel):
-    page: int = Field(default=1, ge=1)
-    page_size: int = Field(default=20, ge=1, le=100)
-    model: str | None = None
-    status: str | None = None
-    created_after: datetime | None = None
-    created_before: datetime | None = None
+_BASE64_OUTPUT = "enable_base64_output"
 
 
 class DeleteRequest(BaseModel):
-    ids: list[str] = Field(min_length=1, max_length=100)
+    ids: list[str | int] = Field(min_length=1, max_length=100)
 
 
 @dataclass(frozen=True)
@@ -51,19 +43,23 @@ class _Sent:
     parameters: dict[str, Any]
     webhook: str | None
     sync_mode: bool
+    base64_output: bool
 
 
 def prediction_routes(service: Service) -> APIRouter:
-    router = APIRouter(prefix="/api/v3")
+    router = APIRouter()
 
-    @router.get("/predictions/{prediction_id}/result")
-    @router.get("/predictions/{prediction_id}")
-    async def result(prediction_id: str, request: Request) -> Response:
+    # Read from below: the longer path comes first, since an id may hold a slash.
+    @router.get("/api/v3/predictions/{shown:path}")
+    @router.get("/api/v3/predictions/{shown:path}/result")
+    @router.get("/api/v2/predictions/{shown:path}/result")
+    async def result(shown: str, request: Request) -> Response:
         service.authorize(request)
         visit = Visit.of(request)
+        prediction_id = kept_id(shown, service.switches.id_form)
         prediction = service.books.prediction(prediction_id)
         if prediction is None:
-            raise Refusal(404, f"prediction {prediction_id} not found")
+            raise Refusal(404, f"prediction {shown} not found")
         visit.prediction_id = prediction_id
         status = visit.shown_status
         unknown = prediction.fate.get("unknown_status")
@@ -72,23 +68,16 @@ def prediction_routes(service: Service) -> APIRouter:
             status = unknown["status"]
         return success(service.views.prediction(prediction, _outputs(service, prediction), status=status))
 
-    @router.post("/predictions")
+    @router.post("/api/v3/predictions")
     async def history(request: Request) -> Response:
         service.authorize(request)
-        query = await read_body(request, HistoryQuery)
-        found = service.books.history(
-            *_conditions(service, query), offset=(query.page - 1) * query.page_size, limit=query.page_size
-        )
-        made: dict[str, list[Output]] = {}
-        for output in service.books.outputs([each.id for each in found]):
-            made.setdefault(output.prediction_id, []).append(output)
-        items = [service.views.history_item(each, made.get(each.id, [])) for each in found]
-        return success({"page": query.page, "page_size": query.page_size, "items": items})
+        return success(service.history.page(await read_body(request, HistoryQuery)))
 
-    @router.post("/predictions/delete")
+    @router.post("/api/v3/predictions/delete")
     async def delete(request: Request) -> Response:
         service.authorize(request)
-        deleted = service.books.delete((await read_body(request, DeleteRequest)).ids)
+        named = (await read_body(request, DeleteRequest)).ids
+        deleted = service.books.delete([kept_id(each, service.switches.id_form) for each in named])
         for prediction_id in deleted:
             service.media.remove_outputs(prediction_id)
         return success({"deleted_count": len(deleted)})
@@ -109,6 +98,8 @@ def submit_route(service: Service) -> APIRouter:
         price, fate = await _price(service, sent, prediction_id)
         # From here on nothing is awaited until the books are written, so that no other call comes between.
         _refuse_over_limits(service, sent.model)
+        if sent.base64_output:
+            fate = fate | {"base64": True}
         prediction = _accept(service, sent, prediction_id, price, visit.fate | fate)
         visit.prediction_id = prediction_id
         service.conductor.take(prediction)
@@ -126,14 +117,24 @@ async def _understand(model_id: str, request: Request) -> _Sent:
         raise Refusal(404, f"model {model_id} not found")
     body = await read_object(request)
     sync_mode = body.pop(_SYNC_MODE, False) is True
+    base64_output = body.pop(_BASE64_OUTPUT, False) is True
     webhook = request.query_params.get("webhook") or None
-    if webhook is not None and not reachable(webhook):
+    if webhook is not None and not _takes_webhooks(webhook):
         raise Refusal(400, "Invalid parameter: webhook must be an https URL")
+    if webhook is not None and base64_output:
+        raise Refusal(400, f"Invalid parameter: {_BASE64_OUTPUT} cannot be used with a webhook")
     try:
         parameters = model.input_type.model_validate(body).model_dump()
     except ValidationError as error:
         raise Refusal(400, explain(error)) from error
-    return _Sent(model, body, parameters, webhook, sync_mode)
+    return _Sent(model, body, parameters, webhook, sync_mode, base64_output)
+
+
+def _takes_webhooks(url: str) -> bool:
+    """Whether the URL is https anywhere, or plain http on this machine, where a receiver is developed."""
+    parts = split(url)
+    host = parts.hostname or ""
+    return bool(host) and (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host)))
 
 
 async def _price(service: Service, sent: _Sent, prediction_id: str) -> tuple[Price, dict[str, Any]]:
@@ -188,7 +189,7 @@ def _accept(
     }
     prediction = Prediction(**values, latency_seconds=latency * service.settings.clock, fate=fate)
     try:
-        service.books.accept(prediction)
+        service.books.accept(prediction, charge_now=service.switches.charged_at == "acceptance")
     except InsufficientCredit as error:
         match service.switches.insufficient_credit:
             case "http_400":
@@ -220,18 +221,3 @@ def _sync_answer(service: Service, prediction_id: str) -> dict[str, Any]:
 
 def _outputs(service: Service, prediction: Prediction) -> list[Output]:
     return service.books.outputs([prediction.id]) if prediction.status == "completed" else []
-
-
-def _conditions(service: Service, query: HistoryQuery) -> list[ColumnElement[bool]]:
-    table = predictions.c
-    expiry = round(service.switches.expiry_seconds * NANOSECONDS)
-    conditions = [table.created_at > now() - expiry, table.deleted.is_(query.status == "deleted")]
-    if query.model is not None:
-        conditions.append(table.model == query.model)
-    if query.status not in {None, "deleted"}:
-        conditions.append(table.status == query.status)
-    if query.created_after is not None:
-        conditions.append(table.created_at >= service.clock.of(query.created_after))
-    if query.created_before is not None:
-        conditions.append(table.created_at <= service.clock.of(query.created_before))
-    return conditions

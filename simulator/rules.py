@@ -12,13 +12,14 @@ from simulator.faults import (
     FewerOutputs,
     Matching,
     Nsfw,
+    OutputsLater,
     Rule,
     Stuck,
     UnknownStatus,
 )
 from simulator.journal import Journal
 
-FATES = (FailPrediction, Stuck, FewerOutputs, Nsfw, UnknownStatus)
+FATES = (FailPrediction, Stuck, FewerOutputs, OutputsLater, Nsfw, UnknownStatus)
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,9 @@ def _matches(rule: Matching, subject: Subject) -> bool:
     )
 
 
-def _fate(rule: FailPrediction | Stuck | FewerOutputs | Nsfw | UnknownStatus) -> dict[str, Any]:
+def _fate(
+    rule: FailPrediction | Stuck | FewerOutputs | OutputsLater | Nsfw | UnknownStatus,
+) -> dict[str, Any]:
     match rule:
         case FailPrediction():
             return {"fail": {"status": rule.status, "code": rule.code, "message": rule.message}}
@@ -105,6 +108,8 @@ def _fate(rule: FailPrediction | Stuck | FewerOutputs | Nsfw | UnknownStatus) ->
             return {"stuck": True}
         case FewerOutputs():
             return {"outputs": rule.outputs}
+        case OutputsLater():
+            return {"outputs_later": {"seconds": rule.seconds}}
         case Nsfw():
             return {"nsfw": None if rule.flagged is None else list(rule.flagged)}
         case UnknownStatus():

@@ -2,26 +2,28 @@
 
 import hmac
 from dataclasses import dataclass, field
-from decimal import ROUND_HALF_UP, Decimal
-from fractions import Fraction
 from typing import Any
+from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.types import Scope
 
 from simulator.books import Books
 from simulator.conductor import Conductor
-from simulator.envelope import Refusal
-from simulator.faults import Switches
+from simulator.envelope import Refusal, to_millionths
+from simulator.history import History
 from simulator.media import MediaStore
 from simulator.rules import RuleBook
 from simulator.service_time import ServiceTime
 from simulator.settings import Settings
 from simulator.studio import Renderer
+from simulator.switches import Switches
 from simulator.views import Views
 from simulator.webhooks import WebhookSender
 
 _VISIT = "simulator.visit"
+_HOSTS = frozenset({"127.0.0.1", "localhost", "[::1]"})
+_HTTP_PORT = 80
 
 
 @dataclass
@@ -49,6 +51,7 @@ class Service:
     books: Books
     media: MediaStore
     views: Views
+    history: History
     rules: RuleBook
     conductor: Conductor
     webhook_secret: str
@@ -67,8 +70,13 @@ class Service:
         self.books = Books.open(
             settings.home, starting_credit=to_millionths(self.switches.starting_credit_usd)
         )
-        self.media = MediaStore(self.books, expiry_seconds=self.switches.expiry_seconds)
-        self.views = Views(self.switches, self.clock, settings.base_url)
+        self.media = MediaStore(
+            self.books,
+            expiry_seconds=self.switches.expiry_seconds,
+            private_addresses=self.switches.private_addresses == "allowed",
+        )
+        self.views = Views(self.switches, self.clock, settings.base_url, self.media.output_path)
+        self.history = History(self.books, self.switches, self.views, self.clock)
         self.rules = RuleBook(settings.faults, self.books.journal)
         self.webhook_secret = self.books.webhook_secret()
         self._webhooks = WebhookSender(self.webhook_secret, self.clock, clock_factor=settings.clock)
@@ -91,6 +99,13 @@ class Service:
         self._renderer.close()
         self.books.close()
 
+    def is_called_by_its_name(self, scope: Scope) -> bool:
+        """Whether the Host header of a call is one of this machine's own, with the port of this service."""
+        named = [value.decode("latin-1").lower() for name, value in scope["headers"] if name == b"host"]
+        port = urlsplit(self.settings.base_url).port or _HTTP_PORT
+        hosts = {f"{host}:{port}" for host in _HOSTS}
+        return len(named) == 1 and (named[0] in hosts or (port == _HTTP_PORT and named[0] in _HOSTS))
+
     def authorize(self, request: Request) -> None:
         """Raises Refusal unless the call bears an API key that is accepted."""
         scheme, _, key = request.headers.get("authorization", "").partition(" ")
@@ -99,9 +114,3 @@ class Service:
             accepted = hmac.compare_digest(key.strip().encode(), self.settings.key.encode())
         if not accepted:
             raise Refusal(401, "Unauthorized: invalid or missing API key.")
-
-
-def to_millionths(dollars: Decimal | Fraction) -> int:
-    """Whole millionths of a dollar, rounded half up."""
-    exact = Fraction(dollars) * 1_000_000
-    return int((Decimal(exact.numerator) / Decimal(exact.denominator)).quantize(Decimal(1), ROUND_HALF_UP))

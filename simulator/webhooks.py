@@ -4,10 +4,12 @@ import asyncio
 import hashlib
 import hmac
 import json
+import uuid
 from typing import Any
 
 import httpx
 
+from simulator.outside import NotPublic, target_of
 from simulator.service_time import ServiceTime, now
 
 _TRIES = 3
@@ -36,20 +38,25 @@ class WebhookSender:
     async def deliver(self, url: str, prediction: dict[str, Any]) -> bool:
         """Posts the bare prediction; tries again a little later, then gives up. Says whether it arrived."""
         body = json.dumps(prediction).encode()
+        # Of the delivery, the same with each try of it; the prediction's own id stands in the body.
+        delivery = uuid.uuid4().hex
         for attempt in range(_TRIES):
             await asyncio.sleep(self._wait_seconds * attempt)
             timestamp = str(self._clock.unix_seconds(now()))
             headers = {
                 "Content-Type": "application/json",
-                "webhook-id": prediction["id"],
+                "webhook-id": delivery,
                 "webhook-timestamp": timestamp,
                 "webhook-signature": signature(
-                    self._secret, webhook_id=prediction["id"], timestamp=timestamp, body=body
+                    self._secret, webhook_id=delivery, timestamp=timestamp, body=body
                 ),
             }
             try:
-                response = await self._client.post(url, content=body, headers=headers)
-            except (httpx.HTTPError, httpx.InvalidURL):
+                to = await target_of(url, loopback=True)
+                response = await self._client.post(
+                    to.url, content=body, headers=headers | to.headers, extensions=to.extensions
+                )
+            except (httpx.HTTPError, httpx.InvalidURL, NotPublic):
                 continue
             if response.is_success:
                 return True

@@ -34,7 +34,10 @@ _LONGEST_VIDEO_SECONDS = Fraction("10.05")
 
 @dataclass(frozen=True)
 class Order:
-    """One prediction to render: its inputs as files, its parameters, and where so many outputs go."""
+    """One prediction to render: its inputs as files, its parameters, and where so many outputs go.
+
+    ``any_picture`` takes pictures of every format that can be decoded, not jpg and png alone.
+    """
 
     model: str
     pictures: tuple[Path, ...]
@@ -42,6 +45,7 @@ class Order:
     parameters: dict[str, Any]
     count: int
     folder: Path
+    any_picture: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,7 @@ def fulfil(order: Order) -> list[Made]:
     """Renders and writes every output of the order. Raises MediaRejected."""
     pictures = [path.read_bytes() for path in order.pictures]
     for number, picture in enumerate(pictures, start=1):
-        _check_picture(picture, f"image {number}")
+        _check_picture(picture, f"image {number}", any_format=order.any_picture)
     clip = order.clip.read_bytes() if order.clip else None
     if clip is not None:
         _check_clip(clip)
@@ -126,7 +130,7 @@ def _write(folder: Path, number: int, data: bytes, kind: str) -> Made:
     return Made(number, filename, _MEDIA_TYPES[kind], len(data), hashlib.sha256(data).hexdigest())
 
 
-def _check_picture(data: bytes, name: str) -> None:
+def _check_picture(data: bytes, name: str, *, any_format: bool) -> None:
     if len(data) > _LARGEST_IMAGE_BYTES:
         raise MediaRejected(f"{name} is larger than 10 MB")
     try:
@@ -134,7 +138,7 @@ def _check_picture(data: bytes, name: str) -> None:
             kind, width, height = picture.format, picture.width, picture.height
     except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError) as error:
         raise MediaRejected(f"{name} is no picture") from error
-    if kind not in {"JPEG", "PNG"}:
+    if kind not in {"JPEG", "PNG"} and not any_format:
         raise MediaRejected(f"{name} is {kind}; jpg and png are supported")
     if min(width, height) < _SHORTEST_IMAGE_SIDE:
         raise MediaRejected(

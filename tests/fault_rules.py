@@ -12,7 +12,7 @@ _OTHER_CALLS = ("result", "result", "history", "upload", "put", "download", "bal
 def switches(draw: random.Random) -> dict[str, Any]:
     """One reading of each open point of the service's documentation."""
     return {
-        "history_input": draw.choices(("input", "inputs", "none"), (6, 3, 1))[0],
+        "history_input": draw.choices(("on_request", "input", "inputs", "none"), (5, 2, 2, 1))[0],
         "history_urls": draw.choices(("as_sent", "rewritten"), (3, 1))[0],
         "outputs": draw.choice(("array", "string")),
         "retry_after": draw.choice(("none", "seconds", "milliseconds", "http_date")),

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The programs outside Python that the tests start: PostgreSQL's server, and Chromium with its driver.
+# The programs outside Python that the tests start: PostgreSQL's server, Chromium with its driver, and Node.
 #
 # Installs what is missing where that is allowed (as root, with apt-get) and otherwise says what is missing. Prints
 # nothing where all is there, and always ends well: a test that lacks its program fails by itself and says so.
@@ -14,6 +14,11 @@ has_chromium() {
   command -v chromium && command -v chromedriver
 }
 
+has_node() {
+  # The service's official clients want 18 or later.
+  command -v npm && node --eval 'process.exit(process.versions.node.split(".")[0] < 18 ? 1 : 0)'
+}
+
 find_missing() {
   packages=() programs=()
   if ! has_postgresql >/dev/null; then
@@ -21,14 +26,25 @@ find_missing() {
     programs+=("PostgreSQL's server (initdb, postgres)")
   fi
   if ! has_chromium >/dev/null; then
-    packages+=(chromium chromium-driver)
+    packages+=("chromium chromium-driver")
     programs+=("Chromium with its driver (chromium, chromedriver)")
+  fi
+  if ! has_node &>/dev/null; then
+    packages+=("nodejs npm")
+    programs+=("Node, 18 or later, with its package manager (node, npm)")
   fi
 }
 
+# One program at a time: where one of them cannot be had, the others can.
 install_packages() {
   export DEBIAN_FRONTEND=noninteractive
-  apt-get update -qq && apt-get install -qq --yes --no-install-recommends "$@"
+  apt-get update -qq || return
+  local together failed=0
+  for together in "$@"; do
+    # Unquoted: the packages of one program.
+    apt-get install -qq --yes --no-install-recommends $together || failed=1
+  done
+  return $failed
 }
 
 find_missing

@@ -199,13 +199,43 @@ async def test_one_page_with_its_filters() -> None:
     assert script.requests[0].url.path == "/api/v3/predictions"
     assert script.requests[0].content == (
         b'{"page":2,"page_size":10,"model":"m/edit","status":"completed",'
-        b'"created_after":"2026-11-01T00:00:00.000Z","created_before":"2026-11-01T00:00:00.000Z"}'
+        b'"created_after":"2026-11-01T00:00:00.000Z","created_before":"2026-11-01T00:00:00.000Z",'
+        b'"include_inputs":true}'
     )
     async with Script(envelope({"page": 1, "items": None})).client() as client:
         assert await client.history() == []
     async with Script(envelope("no history")).client() as client:
         with pytest.raises(Unavailable):
             await client.history()
+
+
+@pytest.mark.parametrize(("status", "code"), [(400, 400), (422, 422), (200, 1400), (400, 1401)])
+async def test_a_service_that_refuses_to_be_asked_for_inputs_is_asked_without(status: int, code: int) -> None:
+    refusal = httpx.Response(status, json={"code": code, "message": "unknown parameter include_inputs"})
+    script = Script(refusal, envelope({"items": [prediction()]}), envelope({"items": []}))
+    async with script.client() as client:
+        assert [found.id for found in await client.history()] == [prediction()["id"]]
+        assert await client.history() == []
+    asked = [b"include_inputs" in request.content for request in script.requests]
+    assert asked == [True, False, False]
+
+
+async def test_what_is_refused_either_way_is_not_blamed_on_the_question_for_inputs() -> None:
+    refusal = httpx.Response(400, json={"code": 400, "message": "no such model"})
+    script = Script(refusal, refusal, envelope({"items": []}))
+    async with script.client() as client:
+        with pytest.raises(RequestRefused, match="no such model"):
+            await client.history(model="m/none")
+        await client.history()
+    assert b"include_inputs" in script.requests[2].content
+
+
+async def test_another_refusal_is_no_refusal_of_the_question_for_inputs() -> None:
+    script = Script(httpx.Response(409, json={"code": 409, "message": "not now"}))
+    async with script.client() as client:
+        with pytest.raises(RequestRefused):
+            await client.history()
+    assert len(script.requests) == 1
 
 
 async def test_delete_and_models() -> None:

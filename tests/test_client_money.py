@@ -1,6 +1,6 @@
 """Balance, prices and the bill: exact, whatever unit the service uses."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -12,6 +12,34 @@ from blocks.errors import Unavailable
 from blocks.wavespeed import BillingEntry, Quote, amount_in_millionths
 
 SINCE = datetime(2026, 11, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("data", "cost"),
+    [
+        ({"summary": {"total_cost": 1.83, "total_requests": 3}}, 1_830_000),
+        ({"summary": {"total_cost": "0"}}, 0),
+    ],
+)
+async def test_the_account_s_own_sum_of_its_usage(data: dict[str, Any], cost: int) -> None:
+    script = Script(envelope(data))
+    start = datetime(2026, 11, 1, tzinfo=UTC)
+    async with script.client() as client:
+        assert (await client.usage(start, start + timedelta(days=31))).cost == cost
+    assert script.requests[0].url.path == "/api/v3/user/usage_stats"
+    assert script.requests[0].content == (
+        b'{"start_time":"2026-11-01T00:00:00.000Z","end_time":"2026-12-02T00:00:00.000Z"}'
+    )
+
+
+@pytest.mark.parametrize(
+    "data",
+    [None, [], {}, {"summary": []}, {"summary": {"total_cost": True}}, {"summary": {"total_cost": "much"}}],
+)
+async def test_a_sum_that_cannot_be_read_is_none(data: Any) -> None:
+    async with Script(envelope(data)).client() as client:
+        with pytest.raises(Unavailable):
+            await client.usage(datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 11, 2, tzinfo=UTC))
 
 
 async def test_money_is_read_exactly() -> None:

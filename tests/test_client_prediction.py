@@ -37,7 +37,8 @@ def read(**fields: Any) -> Prediction:
         ("2026-11-06T08:49:37.123456Z", CREATED + timedelta(microseconds=123456)),
         ("2026-11-06T08:49:37.123456789Z", CREATED + timedelta(microseconds=123456)),
         ("2026-11-06T10:49:37.1234567+02:00", CREATED + timedelta(microseconds=123456)),
-        ("2026-11-06T08:49:37", CREATED),
+        ("2026-11-06T08:49:37", None),  # of which zone?
+        ("0001-01-01T00:00:00Z", None),
         ("2026-11-06t08:49:37z", CREATED),
         ("yesterday", None),
         ("", None),

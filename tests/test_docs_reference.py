@@ -26,8 +26,9 @@ from blocks.media import (
 from blocks.media_preparation import MOST_SENT_PICTURE_BYTES
 from blocks.prefect_blocks import CampaignWorkspace, WaveSpeedAccount
 from blocks.settings import Settings, load_settings
-from simulator.faults import Faults, Matching, Rule, Switches
+from simulator.faults import Faults, Matching, Rule
 from simulator.settings import LEVELS
+from simulator.switches import Switches
 from tasks.accounting.tables import COST_SUMMARY_COLUMNS, COST_TYPES, LATENCY_SUMMARY_COLUMNS, LATENCY_TYPES
 from tasks.briefs.brief_columns import COLUMNS
 from tasks.briefs.campaign_file import RESULT_COLUMNS
@@ -194,8 +195,14 @@ def test_every_verdict_of_a_reconciliation_is_described() -> None:
 
 
 def test_every_switch_of_the_simulator_is_described() -> None:
-    defaults = described(DOCS / "simulator.md", "switch", "default")
-    values = described(DOCS / "simulator.md", "switch", "values")
+    defaults, values = (
+        {
+            name: cell
+            for number in (0, 1)
+            for name, cell in described(DOCS / "simulator.md", "switch", column, number=number).items()
+        }
+        for column in ("default", "values")
+    )
     assert {name: plain(cell) for name, cell in defaults.items()} == {
         name: default.lower() if default in {"True", "False"} else default
         for name, default in ((name, str(field.default)) for name, field in Switches.model_fields.items())

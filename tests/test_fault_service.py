@@ -14,7 +14,7 @@ def test_a_caller_that_is_still_waiting_is_hung_up_on(tmp_path: Path) -> None:
         service.start(forever)
         host, _, port = service.url.removeprefix("http://").partition(":")
         with socket.create_connection((host, int(port)), timeout=20) as caller:
-            caller.sendall(f"GET /api/v3/balance HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+            caller.sendall(f"GET /api/v3/balance HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode())
             while not service.books.calls():
                 pass
 

@@ -8,7 +8,8 @@ import pytest
 from docs_support import ROOT, Table, codes, plain, tables
 
 from simulator import faults
-from simulator.faults import FailPrediction, Switches
+from simulator.faults import FailPrediction
+from simulator.switches import Switches
 from tasks.paying.retry_by_cause import RETRY_BY_CAUSE
 
 DOCUMENT = ROOT / "docs" / "faults.md"

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,7 @@ from blocks.ledger import AttemptState
 from blocks.settings import load_settings
 from flows.reconcile import ReconcileOptions, reconcile
 from simulator.tables import charges, predictions
+from tasks.reconciling.account_total import AccountTotal
 
 
 @pytest.fixture
@@ -61,6 +62,13 @@ def test_amounts_are_corrected_by_the_bill_and_the_sums_are_the_service_s(tmp_pa
         again = made.reconcile()
         assert set(verdicts(again).values()) == {"matched"}
         assert again.charged - again.refunded == 50_400
+        total = again.account_total
+        assert total is not None
+        assert (total.deducted, total.refunded) == (75_600, 25_200)
+        assert total.account == 50_000  # the service rounds to a thousandth of a dollar
+        assert total.agrees
+        assert "as the bill says: $0.0756 charged and $0.0252 refunded" in total.text()
+        assert again.document()["account_total"]["agrees"] is True
 
 
 def test_the_run_that_settled_first_stays_the_one_that_is_charged(quiet: Desk) -> None:
@@ -175,6 +183,44 @@ def test_without_a_bill_no_amount_is_touched(tmp_path: Path) -> None:
         assert verdicts(found) == {attempt.id: "unbilled"}
         assert (found.status, made.now(attempt).charged) == (1, 1)
         assert found.bill_problem
+        assert found.account_total is None
+
+
+def test_a_service_that_sums_nothing_up_is_reconciled_all_the_same(tmp_path: Path) -> None:
+    with desk(tmp_path, usage_stats="missing") as made:
+        attempt = made.stored("a", charged=PRICE)
+        made.leave()
+        found = made.reconcile()
+        assert (verdicts(found), found.status) == ({attempt.id: "matched"}, 0)
+        assert found.account_total is None
+        assert found.document()["account_total"] is None
+
+
+def test_what_is_older_than_the_account_s_own_sums_reach_is_not_compared(tmp_path: Path) -> None:
+    with desk(tmp_path, age=timedelta(days=40)) as made:
+        made.held("x")
+        made.leave()
+        assert made.reconcile().account_total is None
+        assert made.service.books.calls("/api/v3/user/usage_stats") == []
+
+
+@pytest.mark.parametrize(
+    ("account", "agrees"),
+    [
+        (50_400, True),
+        (50_000, True),
+        (75_600, True),  # a service that leaves refunds out
+        (51_401, False),
+        (78_400, False),
+        (0, False),
+    ],
+)
+def test_the_account_s_own_total_is_that_of_the_bill_or_not(account: int, agrees: bool) -> None:
+    since = datetime(2026, 11, 1, tzinfo=UTC)
+    total = AccountTotal(since, account, deducted=75_600, refunded=25_200)
+    assert total.agrees is agrees
+    assert ("ask the service which is right" in total.text()) is not agrees
+    assert total.text().startswith("the account's own total since 2026-11-01 00:00 UTC is $")
 
 
 def test_orphans_are_adopted_by_what_they_sent(quiet: Desk) -> None:

@@ -188,9 +188,8 @@ def test_asking_for_a_price_is_free_and_checks_what_it_is_asked(simulator: Simul
     before = simulator.books.charged_total()
     path = "/api/v3/model/price"
     assert "model" in refusal(simulator.http.post(path, json={"model_id": "no/such", "inputs": {}}), 404)
-    assert "image" in refusal(
-        simulator.http.post(path, json={"model_id": IMAGE_EDIT, "inputs": {"prompt": "x"}}), 400
-    )
+    wrong = {"model_id": IMAGE_EDIT, "inputs": {"prompt": "x", "num_images": 10}}
+    assert "num_images" in refusal(simulator.http.post(path, json=wrong), 400)
     unreadable = {"prompt": "x", "video": f"{simulator.url}/files/uploads/{'0' * 32}/clip.mp4"}
     refusal(simulator.http.post(path, json={"model_id": VIDEO_EDIT, "inputs": unreadable}), 400)
     assert simulator.books.charged_total() == before
@@ -222,12 +221,17 @@ def test_history_is_newest_first_in_pages_and_filtered(
         or second == (simulator.result(pictures[0])["created_at"])
     )
     assert history(created_before="2020-01-01T00:00:00Z") == []
-    item = simulator.data("POST", "/api/v3/predictions", json={"page_size": 1})["items"][0]
+    assert history(sort="created_at ASC")[-4:] == list(reversed(newest))
+    assert history(sort="created_at desc", page_size=1) == [video]
+    wanted = {"page_size": 1, "include_inputs": True}
+    item = simulator.data("POST", "/api/v3/predictions", json=wanted)["items"][0]
     assert item["input"] == {"prompt": "x", "video": clip_url}
     assert {key: item[key] for key in simulator.result(video)} == simulator.result(video)
 
 
-@pytest.mark.parametrize("query", [{"page": 0}, {"page_size": 0}, {"page_size": 101}, {"created_after": "x"}])
+@pytest.mark.parametrize(
+    "query", [{"page": 0}, {"page_size": 0}, {"page_size": 101}, {"created_after": "x"}, {"sort": "price"}]
+)
 def test_history_checks_its_query(simulator: Simulator, query: dict[str, Any]) -> None:
     assert next(iter(query)) in refusal(simulator.http.post("/api/v3/predictions", json=query), 400)
 
@@ -265,6 +269,7 @@ def test_billings_are_searched_by_kind_prediction_time_and_page(
 
     assert search(start_time=before, billing_type="deduct") == list(reversed(ids))
     assert search(start_time=before, billing_type="deduct", page=2, page_size=2) == ids[:1]
+    assert search(start_time=before, sort="created_at ASC") == ids
     assert search(prediction_uuids=ids[:1]) == ids[:1]
     assert search(end_time="2020-01-01T00:00:00Z") == []
     assert "billing_type" in refusal(
@@ -273,7 +278,15 @@ def test_billings_are_searched_by_kind_prediction_time_and_page(
     line = simulator.data("POST", "/api/v3/billings/search", json={"prediction_uuids": ids[:1]})["items"][0]
     assert (line["billing_type"], line["price"]) == ("deduct", 0.028)
     assert line["prediction"]["model_uuid"] == IMAGE_EDIT
-    assert line["order"]["amount"] == 0.028
+    assert line["order"] == {"uuid": line["uuid"], "state": "paid", "price": 0.028, "origin_price": 0.028}
+    page = simulator.data("POST", "/api/v3/billings/search", json={"start_time": before, "page_size": 2})
+    assert (page["total"], page["has_more"]) == (3, True)
+    page = simulator.data(
+        "POST", "/api/v3/billings/search", json={"start_time": before, "page_size": 2, "page": 2}
+    )
+    assert (page["total"], page["has_more"]) == (3, False)
+    assert search(start_time=before, model_uuid=VIDEO_EDIT) == []
+    assert search(start_time=before, model_uuid=IMAGE_EDIT) == list(reversed(ids))
 
 
 def test_the_catalogue_has_the_schemas_of_the_three_models(simulator: Simulator) -> None:
@@ -283,6 +296,12 @@ def test_the_catalogue_has_the_schemas_of_the_three_models(simulator: Simulator)
     assert schema["api_path"] == f"/api/v3/{VIDEO_EDIT}"
     assert schema["request_schema"]["required"] == ["prompt", "video"]
     assert models[VIDEO_EDIT]["base_price"] == 1.8
+    assert "duration" in models[VIDEO_EDIT]["formula"]
+    ratio = models[IMAGE_COMPOSITION]["api_schema"]["api_schemas"][0]["request_schema"]
+    assert ratio["x-order-properties"][:3] == ["prompt", "images", "aspect_ratio"]
+    assert ratio["properties"]["aspect_ratio"]["type"] == "string"
+    assert ratio["properties"]["aspect_ratio"]["enum"][-2:] == ["21:9", "auto"]
+    assert "anyOf" not in str(ratio)
 
 
 def test_sync_mode_answers_with_the_end_and_is_no_input(simulator: Simulator, picture_url: str) -> None:

@@ -41,7 +41,12 @@ RULES: list[dict[str, Any]] = [
     on_submit("lost", do="lose_reply"),
     on_submit("lost as html", do="lose_reply_as_html", status=504),
     on_submit("lost as 500", do="lose_reply_as_5xx"),
+    on_submit("lost as 429", do="lose_reply_as_4xx", retry_after=1.5),
+    on_submit("lost as 403", do="lose_reply_as_4xx", status=403, message="no", error_code="NOT_ALLOWED"),
+    on_submit("403", do="http_status", status=403, message="no", error_code="NOT_ALLOWED"),
     on_submit("no id", do="no_id"),
+    on_submit("no outputs", do="outputs_later"),
+    on_submit("later outputs", do="outputs_later", seconds=0.3),
     on_submit("late", do="delay", seconds=0.2),
     on_submit("odd code", do="envelope_code", code=1500, message="odd"),
     on_submit("stuck", do="stuck"),
@@ -244,6 +249,48 @@ def test_a_rule_ends_after_so_many_times(simulator: Simulator, picture_url: str)
     assert {call.prediction_id for call in failed} == {prediction_id}
 
 
+@pytest.mark.parametrize(
+    ("word", "status", "said"),
+    [
+        ("lost as 429", 429, {"code": 429, "message": "HTTP 429"}),
+        ("lost as 403", 403, {"code": 403, "message": "no", "error_code": "NOT_ALLOWED"}),
+    ],
+)
+def test_a_refusal_may_hide_that_the_request_was_accepted(
+    simulator: Simulator, picture_url: str, word: str, status: int, said: dict[str, Any]
+) -> None:
+    response = attempt(simulator, picture_url, word)
+    assert (response.status_code, response.json()) == (status, said)
+    assert response.headers.get("retry-after") == ("2" if status == 429 else None)
+    (prediction_id,) = accepted(simulator, word)
+    assert simulator.finished(prediction_id)["status"] == "completed"
+
+
+def test_an_error_may_have_a_word_for_its_cause(simulator: Simulator, picture_url: str) -> None:
+    response = attempt(simulator, picture_url, "403")
+    assert response.json() == {"code": 403, "message": "no", "error_code": "NOT_ALLOWED"}
+    assert accepted(simulator, "403") == []
+
+
+def test_outputs_that_never_come(simulator: Simulator, picture_url: str) -> None:
+    prediction_id = attempt(simulator, picture_url, "no outputs").json()["data"]["id"]
+    done = simulator.finished(prediction_id)
+    assert (done["status"], done["outputs"], done["code"]) == ("completed", [], 0)
+    # They were made, and only are not shown.
+    assert len(simulator.books.outputs([prediction_id])) == 1
+    assert simulator.result(prediction_id) == done
+
+
+def test_outputs_that_come_later_than_the_end(simulator: Simulator, picture_url: str) -> None:
+    prediction_id = attempt(simulator, picture_url, "later outputs").json()["data"]["id"]
+    eventually(lambda: simulator.result(prediction_id)["outputs"])
+    row = simulator.books.prediction(prediction_id)
+    assert row is not None
+    assert row.ended_at is not None
+    assert time.time_ns() - row.ended_at >= 300_000_000
+    assert simulator.result(prediction_id)["has_nsfw_contents"] == [False]
+
+
 @pytest.mark.parametrize(("word", "count"), [("fewer", 1), ("none", 0)])
 def test_fewer_outputs_than_were_paid_for(
     simulator: Simulator, picture_url: str, word: str, count: int
@@ -334,5 +381,5 @@ def test_a_download_that_comes_at_the_second_time(simulator: Simulator, picture_
 def test_every_action_is_tested_here() -> None:
     actions = [get_args(each.model_fields["do"].annotation)[0] for each in get_args(get_args(Rule)[0])]
     text = Path(__file__).read_text()
-    assert len(actions) == 20
+    assert len(actions) == 22
     assert [name for name in actions if f'do="{name}"' not in text and f'"{name}"' not in text] == []

@@ -197,7 +197,9 @@ def test_a_client_that_dies_while_sending_makes_no_noise(
 ) -> None:
     port = int(process.url.rpartition(":")[2])
     with socket.create_connection(("127.0.0.1", port)) as connection:
-        head = f"POST /api/v3/{IMAGE_EDIT} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\n"
+        head = (
+            f"POST /api/v3/{IMAGE_EDIT} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAuthorization: Bearer {KEY}\r\n"
+        )
         connection.sendall(f"{head}Content-Length: 100\r\n\r\n{{".encode())
     with contextlib.closing(Books.open(process.home)) as books:
         before = len(books.predictions())

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -13,7 +14,8 @@ from simulator_support import Simulator, clip, eventually, picture, simulator_th
 
 from simulator.catalogue import IMAGE_EDIT, VIDEO_EDIT
 from simulator.errors import FaultsInvalid
-from simulator.faults import Switches, load_faults
+from simulator.faults import load_faults
+from simulator.switches import Switches
 
 SUBMIT = f"/api/v3/{IMAGE_EDIT}"
 
@@ -28,8 +30,8 @@ def edit(simulator: Simulator, **inputs: Any) -> dict[str, Any]:
     return {"prompt": "x", "image": simulator.upload(picture()), **inputs}
 
 
-def history_item(simulator: Simulator) -> dict[str, Any]:
-    (item,) = simulator.data("POST", "/api/v3/predictions", json={})["items"]
+def history_item(simulator: Simulator, **query: Any) -> dict[str, Any]:
+    (item,) = simulator.data("POST", "/api/v3/predictions", json=query)["items"]
     assert isinstance(item, dict)
     return item
 
@@ -44,17 +46,36 @@ def test_history_echoes_what_was_sent_under_either_key(tmp_path: Path, key: str)
         assert {"input", "inputs"} & set(item) == {key}
 
 
+def test_history_shows_what_was_sent_where_it_is_asked_to(tmp_path: Path) -> None:
+    with switched(tmp_path) as simulator:
+        assert Switches().history_input == "on_request"
+        inputs = edit(simulator)
+        submitted = simulator.submit(IMAGE_EDIT, inputs)
+        assert set(history_item(simulator)) == set(submitted)
+        assert set(history_item(simulator, include_inputs=False)) == set(submitted)
+        assert history_item(simulator, include_inputs=True)["input"] == inputs
+
+
+def test_a_service_may_refuse_to_be_asked_for_what_was_sent(tmp_path: Path) -> None:
+    with switched(tmp_path, include_inputs="refused") as simulator:
+        submitted = simulator.submit(IMAGE_EDIT, edit(simulator))
+        refused = simulator.http.post("/api/v3/predictions", json={"include_inputs": True})
+        assert refused.status_code == refused.json()["code"] == 400
+        assert "include_inputs" in refused.json()["message"]
+        assert set(history_item(simulator)) == set(submitted)
+
+
 def test_history_without_what_was_sent(tmp_path: Path) -> None:
     with switched(tmp_path, history_input="none") as simulator:
         submitted = simulator.submit(IMAGE_EDIT, edit(simulator))
-        assert set(history_item(simulator)) == set(submitted)
+        assert set(history_item(simulator, include_inputs=True)) == set(submitted)
 
 
 def test_history_may_rewrite_the_urls_of_uploads(tmp_path: Path) -> None:
     with switched(tmp_path, history_urls="rewritten") as simulator:
         inputs = edit(simulator, foreign="https://example.com/a.png", none="http://[bad/a.png")
         simulator.submit(IMAGE_EDIT, inputs)
-        echoed = history_item(simulator)["input"]
+        echoed = history_item(simulator, include_inputs=True)["input"]
         assert echoed["image"] != inputs["image"]
         assert {**echoed, "image": None} == {**inputs, "image": None}
         assert httpx.get(echoed["image"], trust_env=False).content == picture()
@@ -228,6 +249,84 @@ def test_credit_may_run_out_as_a_failed_prediction(tmp_path: Path) -> None:
         assert simulator.books.charges() == []
 
 
+@pytest.mark.parametrize("charged_at", ["acceptance", "end"])
+def test_a_prediction_is_charged_when_it_is_accepted_or_when_it_completes(
+    tmp_path: Path, charged_at: str
+) -> None:
+    with switched(tmp_path, rules=STUCK, charged_at=charged_at, starting_credit_usd="0.06") as simulator:
+        inputs = edit(simulator)
+        stuck = simulator.submit(IMAGE_EDIT, {**inputs, "prompt": "stuck"})["id"]
+        at_once = charged_at == "acceptance"
+        assert simulator.data("GET", "/api/v3/balance") == {"balance": 0.032 if at_once else 0.06}
+        assert simulator.books.charged_total() == (28_000 if at_once else 0)
+        query = {"prediction_uuids": [stuck]}
+        items = simulator.data("POST", "/api/v3/billings/search", json=query)["items"]
+        assert [item["prediction"]["uuid"] for item in items] == ([stuck] if at_once else [])
+        done = simulator.submit(IMAGE_EDIT, inputs)["id"]
+        simulator.finished(done)
+        assert [each.prediction_id for each in simulator.books.charges()] == (
+            [stuck, done] if at_once else [done]
+        )
+        # What is in work has been promised its money, whenever that is taken.
+        assert simulator.http.post(SUBMIT, json=inputs).status_code == 400
+        simulator.books.change(stuck, fate={})
+    # A service that charges at another time from now on charges nobody twice, and nobody not at all.
+    with switched(tmp_path, charged_at="end" if at_once else "acceptance") as simulator:
+        simulator.finished(stuck)
+        assert [each.prediction_id for each in simulator.books.charges()].count(stuck) == 1
+        assert simulator.data("GET", "/api/v3/balance") == {"balance": 0.004}
+
+
+def test_what_fails_before_it_is_charged_is_not_refunded(tmp_path: Path) -> None:
+    with switched(tmp_path, rules=FAILING, charged_at="end", refund_after_seconds=0) as simulator:
+        inputs = edit(simulator)
+        failed = simulator.finished(simulator.submit(IMAGE_EDIT, {**inputs, "prompt": "other"})["id"])
+        done = simulator.finished(simulator.submit(IMAGE_EDIT, inputs)["id"])
+        assert (failed["status"], done["status"]) == ("failed", "completed")
+        assert [(each.kind, each.prediction_id) for each in simulator.books.charges()] == [
+            ("deduct", done["id"])
+        ]
+        assert simulator.books.to_carry_on() == []
+
+
+@pytest.mark.parametrize("form", ["hex", "colon", "slash", "number", "long"])
+def test_ids_have_one_form_in_every_answer(tmp_path: Path, form: str) -> None:
+    with switched(tmp_path, id_form=form) as simulator:
+        submitted = simulator.submit(IMAGE_EDIT, edit(simulator))
+        shown = submitted["id"]
+        (row,) = simulator.books.predictions()
+        assert (
+            shown
+            == {
+                "hex": row.id,
+                "colon": f"prediction:{row.id}",
+                "slash": f"prediction/{row.id}",
+                "number": int(row.id, 16),
+                "long": row.id * 5,
+            }[form]
+        )
+        done = eventually(lambda: shown_as_done(simulator.http.get(submitted["urls"]["get"])))
+        assert done["id"] == shown
+        assert simulator.finished(quote(str(shown), safe=""))["id"] == shown
+        assert simulator.result(f"{quote(str(shown), safe='')}")["id"] == shown
+        assert history_item(simulator)["id"] == shown
+        query = {"prediction_uuids": [shown]}
+        (line,) = simulator.data("POST", "/api/v3/billings/search", json=query)["items"]
+        assert line["prediction"]["uuid"] == shown
+        assert simulator.http.get(f"/api/v3/predictions/{'0' * 31}x/result").status_code == 404
+        if form != "hex":
+            assert simulator.http.get(f"/api/v3/predictions/{row.id}/result").status_code == 404
+        deleted = simulator.data("POST", "/api/v3/predictions/delete", json={"ids": [shown]})
+        assert deleted == {"deleted_count": 1}
+        assert {call.prediction_id for call in simulator.books.calls(SUBMIT)} == {row.id}
+
+
+def shown_as_done(response: httpx.Response) -> dict[str, Any] | None:
+    data = response.json()["data"]
+    assert isinstance(data, dict)
+    return data if data["status"] == "completed" else None
+
+
 FAILING = [
     {"on": "submit", "prompt_contains": "bad", "do": "fail_prediction", "code": 1200},
     {"on": "submit", "prompt_contains": "other", "do": "fail_prediction", "code": 5000},
@@ -283,7 +382,7 @@ def test_billings_are_in_dollars_or_millionths(tmp_path: Path, reading: str, pri
     with switched(tmp_path, billing_amounts=reading) as simulator:
         simulator.submit(IMAGE_EDIT, edit(simulator))
         (line,) = simulator.data("POST", "/api/v3/billings/search", json={})["items"]
-        assert line["price"] == line["order"]["amount"] == price
+        assert line["price"] == line["order"]["price"] == line["order"]["origin_price"] == price
 
 
 @pytest.mark.parametrize("digits", [3, 6, 9])
@@ -339,7 +438,7 @@ def test_a_slow_prediction_ends_the_patience_of_sync_mode(tmp_path: Path) -> Non
     [
         ({"switch": {}}, "faults: switch: Extra inputs are not permitted"),
         ({"switches": {"histroy_input": "none"}}, "switches.histroy_input"),
-        ({"switches": {"history_input": "maybe"}}, "'input', 'inputs' or 'none'"),
+        ({"switches": {"history_input": "maybe"}}, "'on_request', 'input', 'inputs' or 'none'"),
         ({"rules": [{"on": "submit", "do": "explode"}]}, "rules.0"),
         ({"rules": [{"on": "submit", "do": "delay", "second": 1}]}, "rules.0.delay.second"),
         ({"rules": [{"on": "submit", "do": "truncated"}]}, "works on download, not on submit"),
@@ -366,8 +465,8 @@ def test_every_problem_of_a_fault_file_is_listed(tmp_path: Path) -> None:
         load_faults(tmp_path / "none.json")
 
 
-def test_every_switch_is_tested_here() -> None:
-    text = Path(__file__).read_text()
+def test_every_switch_is_tested() -> None:
+    text = "".join(file.read_text() for file in Path(__file__).parent.glob("test_simulator_*.py"))
     assert [
         name for name in Switches.model_fields if f"{name}=" not in text and f'"{name}"' not in text
     ] == []

@@ -6,8 +6,11 @@ from blocks.wavespeed.client import WaveSpeedClient
 from blocks.wavespeed.clock_skew import ClockSkew
 from blocks.wavespeed.history import HistoryReading, UnreadableItem
 from blocks.wavespeed.prediction import Prediction
+from blocks.wavespeed.usage import LONGEST_USAGE, ROUNDED_TO, Usage
 
 __all__ = [
+    "LONGEST_USAGE",
+    "ROUNDED_TO",
     "BillingEntry",
     "ClockSkew",
     "HistoryReading",
@@ -15,6 +18,7 @@ __all__ = [
     "Quote",
     "UnreadableItem",
     "Upload",
+    "Usage",
     "WaveSpeedClient",
     "amount_in_millionths",
 ]

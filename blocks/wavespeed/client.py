@@ -12,7 +12,7 @@ import anyio
 import httpx
 from pydantic import SecretStr, ValidationError
 
-from blocks.errors import Unavailable
+from blocks.errors import RequestRefused, Unavailable
 from blocks.money import to_millionths
 from blocks.remote import RemoteFiles
 from blocks.wavespeed.answers import BillingEntry, Quote, Upload
@@ -21,6 +21,7 @@ from blocks.wavespeed.clock_skew import ClockSkew
 from blocks.wavespeed.connection import Connection
 from blocks.wavespeed.envelope import Answer, one_line
 from blocks.wavespeed.error_mapping import (
+    BAD_PARAMETER,
     error_of_submit,
     nothing_was_sent,
     outcome_unknown,
@@ -30,11 +31,13 @@ from blocks.wavespeed.error_mapping import (
 from blocks.wavespeed.history import HistoryPage, HistoryReading, read_page, read_whole
 from blocks.wavespeed.prediction import Prediction
 from blocks.wavespeed.uploads import Uploader
+from blocks.wavespeed.usage import Usage, read_usage
 
 LARGEST_PAGE = 100
 # 20,000 predictions; an account has that many in seven days only where this is the wrong tool to search it
 # with.
 _MOST_PAGES = 200
+_REFUSES_A_PARAMETER = frozenset({400, 422, *BAD_PARAMETER})
 
 
 class WaveSpeedClient:
@@ -70,6 +73,7 @@ class WaveSpeedClient:
             self._connection.base_url, allow_private=allow_private, transport=transport
         )
         self._uploader = Uploader(self._connection, self._remote)
+        self._asks_for_inputs = True
 
     async def __aenter__(self) -> Self:
         return self
@@ -163,7 +167,10 @@ class WaveSpeedClient:
         created_after: datetime | None = None,
         created_before: datetime | None = None,
     ) -> list[Prediction]:
-        """Return one page of the last seven days' predictions, newest first, as the service filters them."""
+        """Return one page of the last seven days' predictions, newest first, as the service filters them.
+
+        What was sent is asked for with each of them, until a service refuses that question and answers without.
+        """
         search: dict[str, Any] = {"page": page, "page_size": page_size}
         if model is not None:
             search["model"] = model
@@ -192,8 +199,21 @@ class WaveSpeedClient:
         )
 
     async def _history_page(self, search: Mapping[str, Any]) -> HistoryPage:
-        data = await self._connection.ask("history", "POST", "predictions", json=dict(search))
-        return read_page(data, self._prediction)
+        return read_page(await self._history_answer(search), self._prediction)
+
+    async def _history_answer(self, search: Mapping[str, Any]) -> Any:
+        if not self._asks_for_inputs:
+            return await self._connection.ask("history", "POST", "predictions", json=dict(search))
+        try:
+            wanted = {**search, "include_inputs": True}
+            return await self._connection.ask("history", "POST", "predictions", json=wanted)
+        except RequestRefused as refused:
+            if not _REFUSES_A_PARAMETER & {refused.status, refused.code}:
+                raise
+            data = await self._connection.ask("history", "POST", "predictions", json=dict(search))
+        # Only now is it known that the question was what the service refused.
+        self._asks_for_inputs = False
+        return data
 
     async def balance(self) -> int:
         """Return the account's credit in millionths of a dollar."""
@@ -236,6 +256,10 @@ class WaveSpeedClient:
             end=None if end is None else _moment_text(end),
             expected=expected or {},
         )
+
+    async def usage(self, start: datetime, end: datetime) -> Usage:
+        """Return the account's own sum of what it used between two moments, 31 days apart at most."""
+        return await read_usage(self._connection, start=_moment_text(start), end=_moment_text(end))
 
     async def delete(self, prediction_ids: Sequence[str]) -> int:
         """Remove predictions from the account's history; how many the service removed."""

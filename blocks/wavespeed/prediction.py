@@ -12,6 +12,8 @@ from blocks.wavespeed.values import moment_of, seconds_of, whole_number
 
 _LONGEST_NAME = 200
 _MOST_OUTPUTS = 100
+# What newer pages of the documentation call the same.
+_OTHER_NAMES = {"succeeded": "completed"}
 ENDED_STATUSES = frozenset({"completed", "failed", "cancelled", "timeout", "deleted"})
 
 
@@ -63,7 +65,7 @@ class Prediction(BaseModel):
     @classmethod
     def _status_text(cls, value: object) -> str:
         text = value.strip().lower() if isinstance(value, str) and len(value) <= _LONGEST_NAME else ""
-        return text or "created"
+        return _OTHER_NAMES.get(text, text) or "created"
 
     @field_validator("outputs", mode="before")
     @classmethod

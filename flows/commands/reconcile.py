@@ -53,6 +53,8 @@ async def reconcile_account(request: ReconcileRequest) -> int:
         print_json(found.document())
     else:
         _print(found)
+    if found.account_total is not None:
+        say(found.account_total.text())
     if found.bill_problem is not None:
         say(f"the account's bill could not be read, so no amount was compared: {found.bill_problem}")
     return int(found.status)

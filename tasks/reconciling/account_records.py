@@ -9,6 +9,7 @@ from blocks.errors import NotFound, RequestRefused, Transient
 from blocks.ledger import Settlement
 from blocks.wavespeed import BillingEntry, HistoryReading, Prediction, UnreadableItem, WaveSpeedClient
 from tasks.paying.settlement import settled_by
+from tasks.reconciling.account_total import AccountTotal, account_total
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class AccountRecords:
     # Billed, but not in the history: deleted from it, or older than it. What was sent and made is not known.
     only_billed: Mapping[str, Prediction]
     bill_problem: str | None
+    total: AccountTotal | None = None
     unreadable: tuple[UnreadableItem, ...] = ()
 
     @property
@@ -50,9 +52,11 @@ async def read_account(
         if item.created_at is None or item.created_at >= since or item.id in expected
     }
     entries: list[BillingEntry] = []
+    recent: list[BillingEntry] | None = None
     problem: str | None = None
     try:
-        entries = await _bill(client, since, expected, history)
+        recent = await client.billings(start=since, expected=expected)
+        entries = await _bill(client, recent, expected, history)
     except (Transient, NotFound, RequestRefused) as error:
         problem = str(error)
     by_id: dict[str, list[BillingEntry]] = defaultdict(list)
@@ -68,13 +72,16 @@ async def read_account(
         },
         bill_problem=problem,
         unreadable=reading.unreadable,
+        total=None if recent is None else await account_total(client, since, recent),
     )
 
 
 async def _bill(
-    client: WaveSpeedClient, since: datetime, expected: Mapping[str, int], history: Iterable[str]
+    client: WaveSpeedClient,
+    recent: Sequence[BillingEntry],
+    expected: Mapping[str, int],
+    history: Iterable[str],
 ) -> list[BillingEntry]:
-    recent = await client.billings(start=since, expected=expected)
     whole = {entry.prediction_id for entry in recent if entry.kind == "deduct"}
     # The rest of an older prediction's bill lies before that time: it is asked for by its id.
     ids = {*expected, *history, *(entry.prediction_id for entry in recent)} - whole

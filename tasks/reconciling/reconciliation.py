@@ -15,6 +15,7 @@ from blocks.money import dollars_text
 from blocks.wavespeed import Prediction
 from tasks.endings import ExitStatus
 from tasks.models import REQUESTS
+from tasks.reconciling.account_total import AccountTotal
 
 _STAGE_OF = {request.model_id: str(stage) for stage, request in REQUESTS.items()}
 
@@ -126,6 +127,7 @@ class Reconciliation:
     attempts: tuple[AttemptLine, ...]
     foreign: tuple[ForeignLine, ...]
     bill_problem: str | None
+    account_total: AccountTotal | None = None
 
     @property
     def status(self) -> ExitStatus:
@@ -170,6 +172,7 @@ class Reconciliation:
                 "foreign_charged_usd": dollars_text(self.foreign_charged),
             },
             "bill_problem": self.bill_problem,
+            "account_total": self.account_total.document() if self.account_total else None,
         }
 
 
