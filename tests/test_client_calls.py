@@ -125,7 +125,11 @@ async def test_ids_cannot_leave_their_place_in_the_path() -> None:
     async with script.client() as client:
         with pytest.raises(NotFound):
             await client.result("../../v3/balance?x")
-    assert script.requests[0].url.raw_path == b"/api/v3/predictions/..%2F..%2Fv3%2Fbalance%3Fx/result"
+        assert script.requests[0].url.raw_path == b"/api/v3/predictions/..%2F..%2Fv3%2Fbalance%3Fx/result"
+        for walking in (".", "..", "", " ", "a\r\nHost: elsewhere.example"):
+            with pytest.raises(NotFound):
+                await client.result(walking)
+    assert len(script.requests) == 1
 
 
 def history_items(count: int) -> list[dict[str, Any]]:

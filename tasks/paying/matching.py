@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from blocks.ledger import Adopt, AttemptRow, AttemptState, Decision, Hold, SendAgain
+from blocks.ledger import Adopt, AttemptRow, AttemptState, Decision, Hold, Reply, SendAgain
 from blocks.wavespeed import ClockSkew, Prediction
 from tasks.paying.likeness import Likeness, likeness, outputs_fit
 
@@ -21,6 +21,10 @@ _MARGIN = timedelta(hours=1)
 _TOO_OLD = (
     "its reply was lost, and it is older than the account's history, which could say what became of it; look for it "
     "in the account's bill, then see `campaign reconcile`"
+)
+_ACCEPTED = (
+    "the service accepted it, but gave no id that can be used, and the account's history does not show it; it is never "
+    "sent again by itself: look for it in the account's history and bill, then run `campaign reconcile`"
 )
 _LATEST = datetime.max.replace(tzinfo=UTC)
 
@@ -178,8 +182,13 @@ class _Deciding:
         """The history's silence allows a second POST only after a while, and while it reaches back to the first."""
         if self._now > _intent(attempt) + HISTORY_LASTS - _MARGIN:
             return Hold(attempt.id, _TOO_OLD)
+        if attempt.reply is Reply.REFUSED:
+            # The service's own word, with which the history agrees: neither has to be waited for, or counted.
+            return SendAgain(attempt.id, counts=False)
         wait = timedelta(seconds=(attempt.request_timeout_s or 0.0) + self._rules.quiet)
-        return SendAgain(attempt.id) if self._now >= _intent(attempt) + wait else None
+        if self._now < _intent(attempt) + wait:
+            return None
+        return Hold(attempt.id, _ACCEPTED) if attempt.reply is Reply.ACCEPTED else SendAgain(attempt.id)
 
 
 def _intent(attempt: AttemptRow) -> datetime:

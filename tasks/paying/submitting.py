@@ -7,6 +7,7 @@ from decimal import ROUND_UP, Decimal
 from typing import Any
 
 from blocks.errors import (
+    AcceptedWithoutId,
     AccountRefused,
     BudgetRefused,
     InputNotFetched,
@@ -19,7 +20,7 @@ from blocks.errors import (
     Transient,
     Unreachable,
 )
-from blocks.ledger import AnotherUnderWay, AttemptRow, AttemptState, CapReached
+from blocks.ledger import AnotherUnderWay, AttemptRow, AttemptState, CapReached, Reply
 from blocks.money import dollars_text
 from tasks.models import REQUESTS
 from tasks.paying.departure import Departure
@@ -164,7 +165,8 @@ async def _post(
         await forget_uploads(bench, work)
         raise
     except OutcomeUnknown as error:
-        return await bench.ask(bench.ledger.unknown, attempt.id, str(error))
+        reply = Reply.ACCEPTED if isinstance(error, AcceptedWithoutId) else Reply.LOST
+        return await bench.ask(bench.ledger.unknown, attempt.id, str(error), reply=reply)
     return await bench.ask(
         bench.ledger.submitted,
         attempt.id,
