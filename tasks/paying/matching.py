@@ -55,6 +55,17 @@ def decide(
     return _Deciding(attempts, candidates, now, rules).decisions()
 
 
+def possible_predictions(
+    attempt: AttemptRow, candidates: Sequence[Prediction], rules: Rules
+) -> list[Prediction]:
+    """Those of the predictions that no attempt has which may be what this one's request became, whatever was answered.
+
+    ``candidates`` are of its model. One whose moment, or whose inputs, the history does not show may be anybody's.
+    """
+    deciding = _Deciding([attempt], candidates, _intent(attempt), rules)
+    return [candidate for candidate in candidates if deciding.is_possible(attempt, candidate)]
+
+
 class _Deciding:
     def __init__(
         self, attempts: Sequence[AttemptRow], candidates: Sequence[Prediction], now: datetime, rules: Rules
@@ -104,7 +115,7 @@ class _Deciding:
 
     def _decide_by_time(self, attempt: AttemptRow) -> Decision | None:
         group = self._interchangeable_with(attempt)
-        possible = [c for c in self._candidates if any(self._is_possible(a, c) for a in group)]
+        possible = [c for c in self._candidates if any(self.is_possible(a, c) for a in group)]
         if not possible:
             return self._by_silence(attempt)
         rivals = [
@@ -112,7 +123,7 @@ class _Deciding:
             for other in self._attempts
             if other is not attempt
             and other.id not in self._decided
-            and any(self._is_possible(other, candidate) for candidate in possible)
+            and any(self.is_possible(other, candidate) for candidate in possible)
         ]
         if any(rival.posting or rival.id in self._waiting for rival in rivals):
             return None
@@ -139,7 +150,7 @@ class _Deciding:
             _within(candidate, self._far[attempt.id]) and self._likeness(attempt, candidate) >= Likeness.FILES
         )
 
-    def _is_possible(self, attempt: AttemptRow, candidate: Prediction) -> bool:
+    def is_possible(self, attempt: AttemptRow, candidate: Prediction) -> bool:
         """Nothing that is known speaks against it, whatever the clocks say of a prediction with its very inputs."""
         if candidate.id in self._spoken_for:
             return False
