@@ -1,5 +1,6 @@
 """Whatever the answer to the paid request says: by the service's books, one piece of work is paid for once."""
 
+import asyncio
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,9 +9,12 @@ from typing import Any
 
 import pytest
 from quiet_scene import QuietScene
+from simulator_support import KEY
 from starlette.responses import JSONResponse, Response
 
 from blocks.ledger import AttemptRow, AttemptState, Reply
+from blocks.settings import load_settings
+from flows.reconcile import ReconcileOptions, reconcile
 from simulator import mischief, routes_predictions
 from simulator.books import Books
 
@@ -141,6 +145,25 @@ def test_completed_without_outputs_is_held_and_collected_once_they_are_there(
     attempt = the_attempt(scene)
     assert (attempt.state, attempt.number, attempt.charged) == (AttemptState.STORED, 1, PRICE)
     assert len(scene.assets()) == 1
+
+
+def test_reconciling_asks_for_outputs_that_did_not_come(
+    scene: QuietScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def verdicts() -> list[str]:
+        settings = load_settings(
+            {"api_key": KEY, "base_url": scene.service.url, "home": scene.home}, env_file=None
+        )
+        found = asyncio.run(reconcile(settings, ReconcileOptions()))
+        return [line.verdict.value for line in found.attempts]
+
+    with monkeypatch.context() as hidden:
+        hidden.setattr(Books, "outputs", lambda *_: [])
+        assert scene.run() == 5, scene.said
+        assert verdicts() == ["held"]
+    assert verdicts() == ["adopted"]
+    assert scene.run() == 0, scene.said
+    assert scene.billed == ["a"]
 
 
 def test_outputs_that_come_a_little_later_are_waited_for(
