@@ -31,6 +31,7 @@ CampaignError                      foreseeable: shown as one line, never as a tr
     │   ├── WitnessAwaited                 a reply was lost; others are to be sent before it can be decided about
     │   └── OutputsExpired                 the outputs are older than the service keeps them
     └── OutcomeUnknown                 a POST that may have been accepted: never sent again blindly
+        └── AcceptedWithoutId              one that was accepted, of which no id is known: never sent again
 ```
 """
 
@@ -211,3 +212,7 @@ class OutputsExpired(Transient):
 
 class OutcomeUnknown(ServiceError):
     pass
+
+
+class AcceptedWithoutId(OutcomeUnknown):
+    """Accepted, and so billed: only the account's history can say which prediction it became."""

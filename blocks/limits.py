@@ -71,6 +71,10 @@ class AccountLimits:
         """Let nobody of this kind start for so many seconds, those who wait already included."""
         self._turns[kind].pause(seconds)
 
+    def pause_left(self, kind: Kind) -> float:
+        """Return for how many seconds nobody of this kind may start; 0 where there is no pause."""
+        return self._turns[kind].pause_left()
+
 
 class _Minute:
     def __init__(
@@ -97,3 +101,6 @@ class _Minute:
 
     def pause(self, seconds: float) -> None:
         self._paused_until = max(self._paused_until, self._clock() + seconds)
+
+    def pause_left(self) -> float:
+        return max(0.0, self._paused_until - self._clock())

@@ -15,7 +15,7 @@ from simulator_support import picture
 
 from blocks.assets import AssetStore
 from blocks.errors import NotFound
-from blocks.ledger import AsyncLedger, AttemptRow, GenerationWork, Granted, Ledger
+from blocks.ledger import AsyncLedger, AttemptRow, AttemptState, GenerationWork, Granted, Ledger
 from blocks.ledger import WorkInput as LedgerInput
 from blocks.limits import AccountLimits
 from blocks.settings import load_settings
@@ -29,7 +29,10 @@ from blocks.wavespeed import (
     Upload,
 )
 from tasks.paying.echo import HistoryEcho
+from tasks.paying.recovery import resolve
 from tasks.paying.settlement import Settlement
+from tasks.paying.stopwatch import Stopwatch
+from tasks.paying.submitting import submit
 from tasks.paying.workbench import Workbench
 from tasks.stopping import StopSignal
 from tasks.watching.progress import SilentProgress
@@ -246,6 +249,14 @@ def claim(bench: Workbench, work: StageWork) -> AttemptRow | None:
     )
     assert isinstance(granted, Granted), granted
     return granted.attempt
+
+
+async def sent_or_found(
+    bench: Workbench, work: StageWork, attempt: AttemptRow | None, watch: Stopwatch
+) -> AttemptRow:
+    """The work is sent, and looked for where its answer was lost."""
+    sent = await submit(bench, work, attempt, watch)
+    return await resolve(bench, sent) if sent.state is AttemptState.UNKNOWN else sent
 
 
 def the_attempt(bench: Workbench, work: StageWork) -> AttemptRow:

@@ -121,6 +121,8 @@ CRASH_POINTS: tuple[CrashPoint, ...] = (
     # What only a run in trouble comes by.
     *_transaction("unknown", needs="lost reply"),
     *_transaction("decide", needs="lost reply"),
+    CrashPoint("tasks.paying.refusal_look:is_believed", "before", needs="rate limit"),
+    CrashPoint("tasks.paying.refusal_look:is_believed", "after", needs="rate limit"),
     *_transaction("not_sent", needs="rate limit"),
     *_transaction("withdrawn", needs="refusal"),
     *_transaction("failed", needs="failed prediction"),

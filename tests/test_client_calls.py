@@ -125,7 +125,11 @@ async def test_ids_cannot_leave_their_place_in_the_path() -> None:
     async with script.client() as client:
         with pytest.raises(NotFound):
             await client.result("../../v3/balance?x")
-    assert script.requests[0].url.raw_path == b"/api/v3/predictions/..%2F..%2Fv3%2Fbalance%3Fx/result"
+        assert script.requests[0].url.raw_path == b"/api/v3/predictions/..%2F..%2Fv3%2Fbalance%3Fx/result"
+        for walking in (".", "..", "", " ", "a\r\nHost: elsewhere.example"):
+            with pytest.raises(NotFound):
+                await client.result(walking)
+    assert len(script.requests) == 1
 
 
 def history_items(count: int) -> list[dict[str, Any]]:
@@ -151,7 +155,7 @@ async def test_the_history_is_read_to_the_moment_and_the_service_filters_nothing
     assert ids[:151] == [f"{number:032x}" for number in range(151)]
     # The page on which the moment lies is taken whole, and one more shows that all is older there.
     assert len(ids) <= 151 + 2 * largest_page
-    assert all(set(asked) == {"page", "page_size"} for asked in account.asked)
+    assert all(set(asked) == {"page", "page_size", "include_inputs"} for asked in account.asked)
 
 
 async def test_a_history_that_moves_while_it_is_read_shows_each_once() -> None:

@@ -155,7 +155,6 @@ def test_no_answer_is_too_odd_to_be_read(body: bytes) -> None:
         ("cancelled", 0, "", PredictionFailed),
         ("timeout", 5004, "", PredictionFailed),
         ("deleted", 0, "", PredictionFailed),
-        ("completed", 0, "", PredictionFailed),
     ],
 )
 def test_how_a_prediction_ends_badly(status: str, code: int, error: str, raised: type[ServiceError]) -> None:
@@ -169,3 +168,20 @@ def test_how_a_prediction_ends_badly(status: str, code: int, error: str, raised:
 
 def test_what_is_paid_for_is_kept_whatever_else_is_said() -> None:
     read(status="completed", outputs=["https://a/1.png"], code=1403, error="late trouble").raise_for_outcome()
+
+
+@pytest.mark.parametrize("code", [0, 1403])
+def test_what_completed_without_outputs_has_not_failed(code: int) -> None:
+    empty = read(status="completed", code=code)
+    empty.raise_for_outcome()
+    assert (empty.ended, empty.completed, empty.without_outputs) == (True, True, True)
+    assert not read(status="completed", outputs=["https://a/1.png"]).without_outputs
+    assert not read(status="failed").without_outputs
+
+
+def test_succeeded_is_completed_where_its_outputs_are_there() -> None:
+    done = read(status="Succeeded", outputs=["https://a/1.png"])
+    assert (done.ended, done.completed, done.without_outputs) == (True, True, False)
+    done.raise_for_outcome()
+    waiting = read(status="succeeded")
+    assert (waiting.ended, waiting.completed, waiting.without_outputs) == (False, False, False)

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -20,6 +21,7 @@ from scripted_service import (
 )
 
 from blocks.errors import (
+    AcceptedWithoutId,
     AccountRefused,
     InputNotFetched,
     InvalidInput,
@@ -30,7 +32,7 @@ from blocks.errors import (
     ServiceError,
     Unreachable,
 )
-from blocks.wavespeed import WaveSpeedClient
+from blocks.wavespeed import Prediction, WaveSpeedClient
 
 CREDIT = "Insufficient credits. Please top up your account to continue."
 MODERATION = "Content flagged as potentially sensitive. Please try different prompts or images."
@@ -95,11 +97,29 @@ async def test_what_is_sent_and_what_comes_back() -> None:
         (httpx.Response(200, text='{"code":200,"data":{"id"'), OutcomeUnknown),
         (httpx.Response(200, text=""), OutcomeUnknown),
         (httpx.Response(200, json=[1]), OutcomeUnknown),
-        (envelope(None), OutcomeUnknown),
-        (envelope({}), OutcomeUnknown),
-        (envelope({"id": ""}), OutcomeUnknown),
-        (envelope({"id": 7}), OutcomeUnknown),
-        (envelope({"id": "../x"}), OutcomeUnknown),
+        (envelope(None), AcceptedWithoutId),
+        (envelope([]), AcceptedWithoutId),
+        (envelope({}), AcceptedWithoutId),
+        (envelope({"id": ""}), AcceptedWithoutId),
+        (envelope({"id": True}), AcceptedWithoutId),
+        (envelope({"id": ["a"]}), AcceptedWithoutId),
+        (envelope({"id": ".."}), AcceptedWithoutId),
+        (envelope({"id": "."}), AcceptedWithoutId),
+        (envelope({"id": " "}), AcceptedWithoutId),
+        (envelope({"id": "a\nb"}), AcceptedWithoutId),
+        (envelope({"id": "a\u202eb"}), AcceptedWithoutId),
+        (envelope({"id": "x" * 513}), AcceptedWithoutId),
+        (envelope({"id": "..", "status": "created"}, code=500, message="odd"), AcceptedWithoutId),
+        (envelope({"status": "failed", "error": "no"}), AcceptedWithoutId),
+        (envelope({"status": "processing"}, code=500, status=500), AcceptedWithoutId),
+        (envelope({"status": "queued"}, code=429, status=429), AcceptedWithoutId),
+        (httpx.Response(200, json={"status": "created", "model": "m/edit"}), AcceptedWithoutId),
+        (httpx.Response(201, json={"id": ".."}), AcceptedWithoutId),
+        (httpx.Response(200, json={"status": "error", "message": "no"}), OutcomeUnknown),
+        (httpx.Response(200, json={"status": "failed", "code": 1400, "message": "no"}), RequestRefused),
+        (envelope({"status": "failed"}, code=1200, message="no"), Moderated),
+        (httpx.Response(500, json={"id": "req-1", "error": "oops"}), OutcomeUnknown),
+        (httpx.Response(429, json={"id": "req-1", "error": "slow down"}), RateLimited),
         (envelope(None, code=500, message="oops"), OutcomeUnknown),
         (envelope(None, code=5004, message="oops"), OutcomeUnknown),
         (httpx.Response(307, headers={"Location": "https://elsewhere.example/"}), OutcomeUnknown),
@@ -134,10 +154,47 @@ async def test_an_id_is_worth_more_than_the_rest_of_the_answer() -> None:
         assert (await client.submit("m/edit", {})).id == PREDICTION_ID
     async with Script(httpx.Response(200, json=prediction(code=0))).client() as client:
         assert (await client.submit("m/edit", {})).id == PREDICTION_ID
-    async with Script(envelope(prediction(), code=500, status=500)).client() as client:
+    for status in (307, 429, 500):
+        async with Script(envelope(prediction(), code=status, status=status)).client() as client:
+            assert (await client.submit("m/edit", {})).id == PREDICTION_ID
+    # An id beside an error, and nothing that says what of, may be that of the request.
+    async with Script(envelope({"id": PREDICTION_ID}, code=500, status=500)).client() as client:
         with pytest.raises(OutcomeUnknown) as caught:
             await client.submit("m/edit", {})
+    assert type(caught.value) is OutcomeUnknown
     assert caught.value.prediction_id == PREDICTION_ID
+
+
+@pytest.mark.parametrize(
+    ("shown", "read"),
+    [
+        ("pred:2026/11/21#7?a=b&c", "pred:2026/11/21#7?a=b&c"),
+        (7, "7"),
+        (7.5, "7.5"),
+        (2**59, str(2**59)),
+        ("x" * 160, "x" * 160),
+        ("y" * 512, "y" * 512),
+        ("../../v3/balance", "../../v3/balance"),
+        ("%2e%2e", "%2e%2e"),
+        ("...", "..."),
+        ("-Ä=1+2 ü", "-Ä=1+2 ü"),
+    ],
+)
+async def test_whatever_the_service_names_it_by_is_its_id(shown: object, read: str) -> None:
+    script = Script(envelope({"id": shown, "status": "created"}))
+    async with script.client() as client:
+        assert (await client.submit("m/edit", {})).id == read
+        assert (await client.result(read)).id == read
+        assert [item.id for item in await _history_of(shown)] == [read]
+    # However it is spelt, it is one place in the path of the question.
+    path = script.requests[-1].url.raw_path.decode()
+    assert path == f"/api/v3/predictions/{quote(read, safe='')}/result"
+    assert path.count("/") == 5
+
+
+async def _history_of(shown: object) -> list[Prediction]:
+    async with Script(envelope({"items": [{"id": shown, "model": "m/edit"}]})).client() as client:
+        return await client.newest("m/edit")
 
 
 async def test_the_message_is_quoted_on_one_line_without_the_key() -> None:

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
@@ -29,6 +30,7 @@ from blocks.errors import (
     Moderated,
     NeedsPerson,
     NotFound,
+    OutputsExpired,
     PredictionFailed,
     ServerSideFailure,
     Stopped,
@@ -41,6 +43,7 @@ from blocks.remote import RemoteFiles
 from blocks.wavespeed import BillingEntry, Prediction
 from tasks.paying import collecting
 from tasks.paying.collecting import (
+    HELD_TRIES,
     NOT_FOUND_TRIES,
     TRIES,
     ShownOtherwise,
@@ -359,7 +362,6 @@ async def test_a_completed_prediction_is_written_down_before_it_is_collected(she
         (ended("failed", 5000), ServerSideFailure, "5000"),
         (ended("failed", 1402), InputNotFetched, "1402"),
         (ended("cancelled"), PredictionFailed, "cancelled"),
-        (ended("completed"), PredictionFailed, "completed"),
     ],
 )
 async def test_a_failed_prediction_is_booked_as_billed(
@@ -431,6 +433,46 @@ async def test_a_lasting_odd_answer_holds_it_and_its_outputs_let_it_go_on(shelf:
     shelf.account.results = [odd, shelf.prediction(url)]
     gone_on = await ask_again_for_held(shelf.bench, work, held)
     assert (gone_on.state, gone_on.submitted_at) == (AttemptState.COMPLETED, held.submitted_at)
+
+
+async def test_completed_without_outputs_is_held_with_its_id_until_they_come(shelf: Shelf) -> None:
+    work, empty = edit_work(), ended("completed", 1403, error="late")
+    with pytest.raises(
+        NeedsPerson, match=r"has completed, but the account shows it .*with 0 outputs.*late"
+    ) as caught:
+        await end_of(shelf, empty)
+    assert "WAVESPEED_API_KEY" not in str(caught.value)
+    assert "run the same command again, or `campaign reconcile`" in str(caught.value)
+    held = the_attempt(shelf.bench, work)
+    assert (held.state, held.prediction_id, held.reserved, held.charged) == (
+        AttemptState.HELD,
+        "p1",
+        PRICE,
+        None,
+    )
+    assert held.held_reason == str(caught.value)
+
+    shelf.account.results = [empty] * HELD_TRIES
+    with pytest.raises(NeedsPerson, match="has completed, but"):
+        await ask_again_for_held(shelf.bench, work, held)
+    assert the_attempt(shelf.bench, work) == held
+    shelf.account.results = [empty, shelf.prediction("https://x.example/1.png")]
+    gone_on = await ask_again_for_held(shelf.bench, work, held)
+    assert (gone_on.state, gone_on.prediction_id) == (AttemptState.SUBMITTED, "p1")
+
+
+async def test_completed_without_outputs_for_seven_days_is_made_again(shelf: Shelf) -> None:
+    work = edit_work()
+    shelf.bench.watch = cast("Any", Ended(ended("completed")))
+    attempt = replace(
+        shelf.submitted(work), service_created_at=datetime.now(UTC) - timedelta(days=7, seconds=1)
+    )
+    with pytest.raises(OutputsExpired):
+        await await_end(shelf.bench, work, attempt, Stopwatch())
+    assert (the_attempt(shelf.bench, work).state, the_attempt(shelf.bench, work).error_code) == (
+        AttemptState.FAILED,
+        "expired",
+    )
 
 
 async def test_what_was_held_before_it_was_seen_completed_goes_on_however_it_is_shown(shelf: Shelf) -> None:

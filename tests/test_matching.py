@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matching_support import CDN, NOON, OTHER_CDN, believed, edit_body, lost, seconds, seen, upload
 
-from blocks.ledger import Adopt, AttemptRow, Decision, Hold, SendAgain
+from blocks.ledger import Adopt, AttemptRow, Decision, Hold, Reply, SendAgain
 from blocks.wavespeed import ClockSkew, Prediction
 from tasks.paying.likeness import Likeness, likeness
 from tasks.paying.matching import CLOSE_SECONDS, FAR_SECONDS, Rules, decide
@@ -313,7 +313,26 @@ SKEWED = [
 ]
 
 
-@pytest.mark.parametrize("case", [*ECHOING, *SILENT, *MIXED, *SKEWED], ids=str)
+def replied(reply: Reply, **more: Any) -> AttemptRow:
+    return replace(lost(**more), reply=reply)
+
+
+WEEK = 8 * 86_400.0
+REPLIED = [
+    Case("refused, and nothing shows", [replied(Reply.REFUSED)], [], {1: "again"}, EARLY),
+    Case("refused, and its very inputs show", [replied(Reply.REFUSED)], [seen(echo=OURS)], {1: "p1"}, EARLY),
+    Case("refused, and only others' show", [replied(Reply.REFUSED)], [seen(echo=OTHER_WORDS)], {1: "again"}),
+    Case("refused, and too long ago", [replied(Reply.REFUSED)], [], {1: "hold"}, WEEK),
+    Case("accepted, and nothing shows yet", [replied(Reply.ACCEPTED)], [], {1: None}, EARLY),
+    Case("accepted, and nothing shows at all", [replied(Reply.ACCEPTED)], [], {1: "hold"}),
+    Case(
+        "accepted, and its very inputs show", [replied(Reply.ACCEPTED)], [seen(echo=OURS)], {1: "p1"}, EARLY
+    ),
+    Case("accepted, and only others' show", [replied(Reply.ACCEPTED)], [seen(echo=OTHER_WORDS)], {1: "hold"}),
+]
+
+
+@pytest.mark.parametrize("case", [*ECHOING, *SILENT, *MIXED, *SKEWED, *REPLIED], ids=str)
 def test_a_case(case: Case) -> None:
     expected = {number: name for number, name in case.expected.items() if name is not None}
     assert said(case.attempts, case.history, case.at, case.rules) == expected
@@ -329,6 +348,18 @@ def test_what_a_held_attempt_is_told_names_the_candidates() -> None:
 def test_an_adopted_prediction_s_creation_is_handed_on() -> None:
     [decision] = decisions_of([lost()], [seen(at=3, echo=OURS)])
     assert decision == Adopt(1, "p1", NOON + seconds(3))
+
+
+def test_what_is_sent_again_after_a_refusal_does_not_count_as_lost() -> None:
+    [decision] = decisions_of([replied(Reply.REFUSED)], [], EARLY)
+    assert decision == SendAgain(1, counts=False)
+
+
+def test_what_was_accepted_is_held_with_what_to_do() -> None:
+    [decision] = decisions_of([replied(Reply.ACCEPTED)], [])
+    assert isinstance(decision, Hold)
+    assert "took the request on" in decision.reason
+    assert "campaign reconcile" in decision.reason
 
 
 @pytest.mark.parametrize(

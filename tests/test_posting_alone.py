@@ -7,7 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bench_support import SERVICE, ScriptedAccount, claim, edit_work, source_sha256, until, workbench_at
+from bench_support import (
+    SERVICE,
+    ScriptedAccount,
+    claim,
+    edit_work,
+    sent_or_found,
+    source_sha256,
+    until,
+    workbench_at,
+)
 from ledger_support import MODEL, HandClock, Worker, work_named
 from quiet_scene import QuietScene, ended
 
@@ -17,7 +26,6 @@ from blocks.wavespeed import Prediction
 from tasks.paying import submitting
 from tasks.paying.echo import MOST_LOOKS
 from tasks.paying.stopwatch import Stopwatch
-from tasks.paying.submitting import submit
 from tasks.paying.workbench import Workbench
 from tasks.stopping import StopReason
 
@@ -110,7 +118,7 @@ def shown(number: str, name: str, *, with_inputs: bool = True) -> Prediction:
 
 async def submit_all(bench: Workbench, names: str) -> list[AttemptRow]:
     return await asyncio.gather(
-        *(submit(bench, edit_work(name), claim(bench, edit_work(name)), Stopwatch()) for name in names)
+        *(sent_or_found(bench, edit_work(name), claim(bench, edit_work(name)), Stopwatch()) for name in names)
     )
 
 

@@ -318,7 +318,7 @@ CASES = {
         posts=1,
         billed=0,
         charged=0,
-        states=("withdrawn",),
+        states=("unknown",),
     ),
     "credit runs out as a failed prediction": Case(
         errors.AccountRefused,

@@ -10,6 +10,7 @@ from virtual_service import EPOCH, FOREVER, Service, clock, now, wait, watch_of
 from virtual_time import run
 
 from blocks.errors import AccountRefused, NotFound, RateLimited, RequestRefused, Stopped, Unavailable
+from blocks.limits import Kind
 from blocks.wavespeed import Prediction
 from tasks.paying.waiting import DeadlinePassed, PredictionWatch, Watched
 
@@ -79,15 +80,53 @@ def test_every_end_ends_the_wait(status: str) -> None:
     assert known < 15
 
 
-def test_completed_without_outputs_is_asked_again_a_few_times() -> None:
-    def empty(item: Prediction) -> Prediction:
-        return item.model_copy(update={"outputs": ()}) if clock() < 13 else item
+def without_outputs(item: Prediction) -> Prediction:
+    return item.model_copy(update={"outputs": ()})
 
-    watched, _ = run(one(Service(result_item=empty), 10.0))
+
+@pytest.mark.parametrize("late", [3, 60, 200])
+def test_completed_without_outputs_is_asked_again_until_they_come(late: float) -> None:
+    service = Service(result_item=lambda item: without_outputs(item) if clock() < 10 + late else item)
+    watched, known = run(one(service, 10.0, deadline=300.0))
     assert watched.prediction.outputs
-    watched, known = run(one(Service(result_item=lambda item: item.model_copy(update={"outputs": ()})), 10.0))
-    assert not watched.prediction.outputs
-    assert known < 30
+    assert known - (10 + late) < 31
+
+
+@pytest.mark.parametrize(
+    ("kind", "poll", "deadline", "seconds"),
+    [
+        ("image", 2.0, 3600.0, 240.0),
+        ("video", 2.0, 3600.0, 600.0),
+        ("image", 2.0, 60.0, 60.0),
+        ("image", 0.1, 3600.0, 12.0),
+    ],
+)
+def test_completed_without_outputs_for_good_ends_the_wait(
+    kind: Kind, poll: float, deadline: float, seconds: float
+) -> None:
+    service = Service(result_item=without_outputs)
+    watched, known = run(one(service, 10.0, kind=kind, poll=poll, deadline=deadline))
+    assert watched.prediction.without_outputs
+    assert 10 + seconds <= known <= 10 + seconds + 45
+    assert 3 <= sum(moment >= 10 for _, moment, _ in service.looks) < 30
+
+
+def test_one_without_outputs_is_not_asked_more_often_because_others_are_looked_at() -> None:
+    empty = f"{1:032x}"
+
+    def shown(item: Prediction) -> Prediction:
+        return without_outputs(item) if item.id == empty else item
+
+    service = Service(history_item=shown, result_item=shown)
+
+    async def many() -> None:
+        watch = watch_of(service)
+        running = [service.start(1, 5.0), *(service.start(number, 200.0) for number in range(2, 12))]
+        await asyncio.gather(*(wait(watch, one) for one in running))
+
+    run(many())
+    assert service.calls["history"] > 20
+    assert sum(looked == empty for _, _, looked in service.looks) < 20
 
 
 def test_passing_errors_never_end_the_wait() -> None:

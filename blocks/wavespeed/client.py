@@ -12,7 +12,7 @@ import anyio
 import httpx
 from pydantic import SecretStr, ValidationError
 
-from blocks.errors import RequestRefused, Unavailable
+from blocks.errors import NotFound, RequestRefused, Unavailable
 from blocks.money import to_millionths
 from blocks.remote import RemoteFiles
 from blocks.wavespeed.answers import BillingEntry, Quote, Upload
@@ -26,10 +26,11 @@ from blocks.wavespeed.error_mapping import (
     nothing_was_sent,
     outcome_unknown,
     said,
+    shows_taken_on,
     unreachable,
 )
 from blocks.wavespeed.history import HistoryPage, HistoryReading, read_page, read_whole
-from blocks.wavespeed.prediction import Prediction
+from blocks.wavespeed.prediction import Prediction, usable_id
 from blocks.wavespeed.uploads import Uploader
 from blocks.wavespeed.usage import Usage, read_usage
 
@@ -113,9 +114,9 @@ class WaveSpeedClient:
         ``seconds`` shortens the request timeout. ``before_sending`` is called at the last moment at which the request
         can still be kept back, and does so by raising an error.
 
-        Raises RateLimited, AccountRefused, RequestRefused, Moderated, InputNotFetched (certainly not
-        created), Unreachable (certainly not sent), and OutcomeUnknown for everything else: it may exist and
-        be billed.
+        Raises RateLimited, AccountRefused, RequestRefused, Moderated, InputNotFetched (the service says that
+        it created nothing), Unreachable (certainly not sent), AcceptedWithoutId (it exists), and OutcomeUnknown
+        for everything else: it may exist and be billed.
         """
         connection = self._connection
         try:
@@ -132,7 +133,7 @@ class WaveSpeedClient:
                 raise unreachable(connection.host, error) from error
             raise outcome_unknown(said(error)) from error
         prediction = self._prediction(answer.data)
-        if prediction is None or answer.status >= 300:
+        if prediction is None or (answer.status >= 300 and not shows_taken_on(answer)):
             refusal = error_of_submit(answer)
             refusal.prediction_id = None if prediction is None else prediction.id
             raise refusal
@@ -141,6 +142,8 @@ class WaveSpeedClient:
 
     async def result(self, prediction_id: str) -> Prediction:
         """Return the prediction's state. Raises NotFound where the service does not know it (any more)."""
+        if not usable_id(prediction_id):
+            raise NotFound("No prediction can have this id.", prediction_id=prediction_id)
         path = f"predictions/{quote(prediction_id, safe='')}/result"
 
         def is_it(answer: Answer) -> bool:

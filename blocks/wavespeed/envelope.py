@@ -8,6 +8,7 @@ from typing import Any
 
 from blocks.retry_after import retry_after_seconds
 from blocks.wavespeed.bounded_json import JsonOutOfBounds, NotJson, read_json
+from blocks.wavespeed.statuses import TAKEN_ON_STATUSES, status_of
 from blocks.wavespeed.values import whole_number
 
 _LONGEST_MESSAGE = 300
@@ -93,7 +94,9 @@ def read_answer(status: int, headers: Mapping[str, str], body: bytes, *, secret:
     if not isinstance(document, dict):
         return Answer(status, retry_after=retry_after, oddity="JSON of another shape", out_of_bounds=beyond)
     message = one_line(_message_of(document), secret=secret)
-    if "id" in document and "data" not in document:
+    if "data" not in document and (
+        "id" in document or status_of(document.get("status")) in TAKEN_ON_STATUSES
+    ):
         # Newer documentation shows the object bare; its code is the prediction's, not the envelope's.
         return Answer(status, None, message, document, retry_after, out_of_bounds=beyond)
     code = whole_number(document.get("code"))

@@ -5,6 +5,7 @@ import re
 import httpx
 
 from blocks.errors import (
+    AcceptedWithoutId,
     AccountRefused,
     InputNotFetched,
     Moderated,
@@ -19,6 +20,7 @@ from blocks.errors import (
     Unreachable,
 )
 from blocks.wavespeed.envelope import Answer, one_line
+from blocks.wavespeed.statuses import ENDED_STATUSES, TAKEN_ON_STATUSES, status_of
 
 MODERATED = 1200
 BAD_PARAMETER = frozenset({1400, 1401})
@@ -107,10 +109,35 @@ def clear_refusal(answer: Answer) -> ServiceError | None:
     return None
 
 
+def shows_taken_on(answer: Answer) -> bool:
+    """Tell whether the answer shows a prediction that is under way or done, whatever numbers stand beside it."""
+    data = answer.data
+    return isinstance(data, dict) and status_of(data.get("status")) in TAKEN_ON_STATUSES
+
+
+def says_accepted(answer: Answer) -> bool:
+    """Tell whether a submit's answer says that the request was accepted, even where it gives no usable id."""
+    if shows_taken_on(answer):
+        return True
+    if not 200 <= answer.status < 300 or clear_refusal(answer) is not None:
+        return False
+    data = answer.data if isinstance(answer.data, dict) else {}
+    named = data.get("id") not in (None, "", False)
+    return answer.code == 200 or named or status_of(data.get("status")) in ENDED_STATUSES
+
+
 def error_of_submit(answer: Answer) -> ServiceError:
-    """Return the error of a submit answer that carries no prediction id: a clear refusal, or an unknown
-    outcome.
+    """Return the error of a submit answer that carries no prediction id: accepted all the same, a clear refusal,
+    or an unknown outcome.
     """
+    if says_accepted(answer):
+        return AcceptedWithoutId(
+            f"The service accepted a request, but its answer has no id that can be used ({answer.described()}). It is "
+            "never sent again by itself: run the same command again, or `campaign reconcile`, and the account's "
+            "history is asked for it.",
+            status=answer.status,
+            code=answer.code,
+        )
     # What was not read whole refuses nothing.
     error = None if answer.out_of_bounds else clear_refusal(answer)
     if isinstance(error, NotFound):

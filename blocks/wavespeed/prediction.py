@@ -2,24 +2,35 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, field_validator
 
 from blocks.wavespeed.error_mapping import error_of_ending
 from blocks.wavespeed.shown_input import shown_input
+from blocks.wavespeed.statuses import ENDED_STATUSES, status_of
 from blocks.wavespeed.values import moment_of, seconds_of, whole_number
 
+LONGEST_ID = 512
 _LONGEST_NAME = 200
 _MOST_OUTPUTS = 100
-# What newer pages of the documentation call the same.
-_OTHER_NAMES = {"succeeded": "completed"}
-ENDED_STATUSES = frozenset({"completed", "failed", "cancelled", "timeout", "deleted"})
+
+
+def usable_id(text: str) -> bool:
+    """Tell whether the service can be asked about a prediction of this id: the id is a place in an address.
+
+    Any printable text will do, as it is quoted there; but no quoting keeps ``.`` and ``..`` from being walked along.
+    """
+    return (
+        0 < len(text) <= LONGEST_ID and text.isprintable() and not text.isspace() and text not in {".", ".."}
+    )
 
 
 class Prediction(BaseModel):
     """One prediction as the submit answer, the result call and the history show it.
 
+    ``id`` is whatever text the service names it by (``usable_id``); it is no name for a file.
     ``outputs`` are URLs that live seven days. ``created_at`` is the service's clock. ``execution_time`` is
     its own number, whose unit it does not document; ``inference_seconds`` comes from ``timings.inference``.
     ``input`` is what was sent, where the history echoes it. A status that is not known counts as waiting.
@@ -27,12 +38,7 @@ class Prediction(BaseModel):
 
     model_config = ConfigDict(extra="ignore", frozen=True, populate_by_name=True)
 
-    id: str = Field(
-        min_length=1,
-        max_length=128,
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
-        validation_alias=AliasChoices("id", "uuid"),
-    )
+    id: str = Field(validation_alias=AliasChoices("id", "uuid"))
     model: str = ""
     status: str = "created"
     outputs: tuple[str, ...] = ()
@@ -50,11 +56,26 @@ class Prediction(BaseModel):
 
     @property
     def ended(self) -> bool:
-        return self.status in ENDED_STATUSES
+        return self.completed or self.status in ENDED_STATUSES
 
     @property
     def completed(self) -> bool:
-        return self.status == "completed"
+        # Newer pages of the service's say "succeeded", of which nothing else is known.
+        return self.status == "completed" or (self.status == "succeeded" and bool(self.outputs))
+
+    @property
+    def without_outputs(self) -> bool:
+        """Whether it has completed and shows no outputs: they may be there a little later."""
+        return self.completed and not self.outputs
+
+    @field_validator("id", mode="before")
+    @classmethod
+    def _id_text(cls, value: object) -> str:
+        is_number = isinstance(value, int | Decimal) and not isinstance(value, bool)
+        text = str(value) if is_number or isinstance(value, str) else ""
+        if not usable_id(text):
+            raise ValueError("not an id that the service can be asked about")
+        return text
 
     @field_validator("model", mode="before")
     @classmethod
@@ -64,8 +85,7 @@ class Prediction(BaseModel):
     @field_validator("status", mode="before")
     @classmethod
     def _status_text(cls, value: object) -> str:
-        text = value.strip().lower() if isinstance(value, str) and len(value) <= _LONGEST_NAME else ""
-        return _OTHER_NAMES.get(text, text) or "created"
+        return status_of(value) or "created"
 
     @field_validator("outputs", mode="before")
     @classmethod
@@ -119,10 +139,12 @@ class Prediction(BaseModel):
         return shown_input(value)
 
     def raise_for_outcome(self) -> None:
-        """Nothing where the prediction completed with outputs, or still runs; else the error that says why.
+        """Nothing where the prediction completed, or still runs; else the error that says why it failed.
+
+        One that completed without outputs has not failed: it is paid for, and they may be there later.
 
         Raises Moderated, PredictionFailed, InputNotFetched, ServerSideFailure, RequestRefused or
         AccountRefused.
         """
-        if self.ended and not (self.completed and self.outputs):
+        if self.ended and not self.completed:
             raise error_of_ending(self.status, code=self.code, reason=self.error, prediction_id=self.id)

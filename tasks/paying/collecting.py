@@ -53,7 +53,9 @@ HELD_TRIES = 2
 
 
 async def await_end(bench: Workbench, work: StageWork, attempt: AttemptRow, watch: Stopwatch) -> Prediction:
-    """The prediction, completed. Raises what ``Prediction.raise_for_outcome`` does, DeadlinePassed or Stopped."""
+    """The prediction, completed. Raises what ``Prediction.raise_for_outcome`` does, NeedsPerson where it shows no
+    outputs for as long as they are waited for, DeadlinePassed or Stopped.
+    """
     assert attempt.prediction_id is not None  # only attempts that have one come here
     if attempt.state is AttemptState.COMPLETED:
         # Addresses may have changed or expired since they were written down.
@@ -79,6 +81,8 @@ async def await_end(bench: Workbench, work: StageWork, attempt: AttemptRow, watc
     if prediction.inference_seconds is not None:
         watch.add("inference_s", prediction.inference_seconds)
     watch.add("detect_s", watched.detect_seconds)
+    if prediction.without_outputs:
+        raise await _not_found(bench, work, attempt, ShownOtherwise(prediction))
     try:
         prediction.raise_for_outcome()
     except ServiceError as error:
@@ -121,7 +125,13 @@ async def ask_again_for_held(bench: Workbench, work: StageWork, attempt: Attempt
     assert attempt.prediction_id is not None  # what is held without one is not granted
     try:
         if attempt.completed_at is None:
-            await _asked(bench, work, attempt.prediction_id, tries=HELD_TRIES, good=lambda _: True)
+            await _asked(
+                bench,
+                work,
+                attempt.prediction_id,
+                tries=HELD_TRIES,
+                good=lambda shown: not shown.without_outputs,
+            )
         else:
             await _ask_once_more(bench, work, attempt.prediction_id, tries=HELD_TRIES)
     except NotFound as error:
@@ -168,11 +178,13 @@ async def _asked(
 
 
 class ShownOtherwise(NotFound):
-    """The account knows the prediction, which had completed, but shows it without its outputs."""
+    """The account knows the prediction, which has completed or had, but shows it without its outputs."""
 
     def __init__(self, prediction: Prediction) -> None:
         count = len(prediction.outputs)
         shows = f"as {prediction.status}, with {count} output{'' if count == 1 else 's'}"
+        if prediction.error:
+            shows += f" (“{prediction.error}”)"
         super().__init__(f"the account shows it {shows}", prediction_id=prediction.id)
         self.prediction = prediction
 
@@ -190,7 +202,7 @@ async def _not_found(
             prediction_id=attempt.prediction_id,
         )
     # Another key, perhaps: paying again for what the right one could collect is never done by itself.
-    reason = f"{_what_is_odd(attempt, error)}. {_what_to_do(attempt)}"
+    reason = f"{_what_is_odd(attempt, error)}. {_what_to_do(attempt, error)}"
     if attempt.state is not AttemptState.HELD:
         await bench.ask(bench.ledger.held, attempt.id, reason)
     # Briefs with equal work are told the same, without another round of questions.
@@ -199,6 +211,8 @@ async def _not_found(
 
 
 def _what_is_odd(attempt: AttemptRow, error: NotFound) -> str:
+    if isinstance(error, ShownOtherwise) and attempt.completed_at is None:
+        return f"prediction {attempt.prediction_id} has completed, but {error}, each time it was asked"
     if isinstance(error, ShownOtherwise):
         return f"prediction {attempt.prediction_id} had completed, and now {error}, each time it was asked"
     return (
@@ -207,12 +221,17 @@ def _what_is_odd(attempt: AttemptRow, error: NotFound) -> str:
     )
 
 
-def _what_to_do(attempt: AttemptRow) -> str:
+def _what_to_do(attempt: AttemptRow, error: NotFound) -> str:
+    never_shown = isinstance(error, ShownOtherwise) and attempt.completed_at is None
+    check = (
+        "It is not paid for again, and its outputs may still come: "
+        if never_shown
+        else "Check that WAVESPEED_API_KEY is the key of the account that made it, then "
+    )
     until = "" if attempt.kept_until is None else f", until {attempt.kept_until:%Y-%m-%d %H:%M} UTC"
     return (
-        "Nothing is sent for it. Check that WAVESPEED_API_KEY is the key of the account that made it, then run the "
-        "same command again, or `campaign reconcile`: both ask for it again, and what is there is collected free of "
-        f"charge{until}"
+        f"Nothing is sent for it. {check}run the same command again, or `campaign reconcile`: both ask for it again, "
+        f"and what is there is collected free of charge{until}"
     )
 
 

@@ -4,13 +4,13 @@ A pure function of what the ledger and the history show, so that every case can 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from blocks.ledger import Adopt, AttemptRow, AttemptState, Decision, Hold
+from blocks.ledger import Adopt, AttemptRow, AttemptState, Decision, Hold, Reply
 from blocks.wavespeed import ClockSkew, Prediction
 from tasks.paying.likeness import Likeness, likeness, outputs_fit
-from tasks.paying.silence import Evidence, Wait, by_silence
+from tasks.paying.silence import Evidence, Wait, by_silence, unclear_entries
 
 # An id is taken on the word of its time only where that agrees with the clocks to this many seconds …
 CLOSE_SECONDS = 5.0
@@ -53,6 +53,20 @@ def decide(
     ``evidence`` what else that reading shows.
     """
     return _Deciding(attempts, candidates, now, rules, evidence).decisions()
+
+
+def may_have_made_one(
+    attempt: AttemptRow, candidates: Sequence[Prediction], rules: Rules, evidence: Evidence
+) -> bool:
+    """Whether the history shows anything that the attempt's request may have become, although it was refused.
+
+    ``candidates`` are those of its model that no attempt has.
+    """
+    refused = replace(attempt, reply=Reply.REFUSED)
+    deciding = _Deciding([refused], candidates, _intent(attempt), rules, evidence)
+    return bool(unclear_entries(attempt, deciding.span_of(attempt), evidence)) or any(
+        deciding.is_possible(refused, candidate) for candidate in candidates
+    )
 
 
 class _Deciding:
@@ -113,7 +127,7 @@ class _Deciding:
 
     def _decide_by_time(self, attempt: AttemptRow) -> Decision | Wait:
         group = self._interchangeable_with(attempt)
-        possible = [c for c in self._candidates if any(self._is_possible(a, c) for a in group)]
+        possible = [c for c in self._candidates if any(self.is_possible(a, c) for a in group)]
         if not possible:
             span = self._far[attempt.id]
             return by_silence(attempt, span, self._now, self._rules.quiet, self._evidence)
@@ -122,7 +136,7 @@ class _Deciding:
             for other in self._attempts
             if other is not attempt
             and other.id not in self._decided
-            and any(self._is_possible(other, candidate) for candidate in possible)
+            and any(self.is_possible(other, candidate) for candidate in possible)
         ]
         if any(rival.posting or rival.id in self._waiting for rival in rivals):
             return Wait(attempt.id, _UNDER_WAY)
@@ -149,14 +163,18 @@ class _Deciding:
             _within(candidate, self._far[attempt.id]) and self._likeness(attempt, candidate) >= Likeness.FILES
         )
 
-    def _is_possible(self, attempt: AttemptRow, candidate: Prediction) -> bool:
+    def is_possible(self, attempt: AttemptRow, candidate: Prediction) -> bool:
         """Nothing that is known speaks against it, whatever the clocks say of a prediction with its very inputs."""
         if candidate.id in self._spoken_for:
             return False
         like = self._likeness(attempt, candidate)
-        return like >= Likeness.FILES or (
-            like is not Likeness.OTHER and _within(candidate, self._far[attempt.id])
-        )
+        # A refusal speaks for itself: what most likely is another's does not outweigh it.
+        least = Likeness.SILENT if attempt.reply is Reply.REFUSED else Likeness.DOUBTFUL
+        return like >= Likeness.FILES or (like >= least and _within(candidate, self._far[attempt.id]))
+
+    def span_of(self, attempt: AttemptRow) -> tuple[datetime, datetime]:
+        """The moments, by the history's clock, between which its prediction would have been made."""
+        return self._far[attempt.id]
 
     def _agrees(self, attempt: AttemptRow, candidate: Prediction) -> bool:
         """Everything that is known speaks for it."""

@@ -133,12 +133,7 @@ def by_silence(
     assert attempt.intent_at is not None  # a state without an id lies behind the intent
     if now > attempt.intent_at + HISTORY_LASTS - _MARGIN:
         return Hold(attempt.id, _TOO_OLD)
-    unclear = [
-        item
-        for item in evidence.unreadable
-        if item.model in {"", attempt.model}
-        and (item.created_at is None or span[0] <= item.created_at <= span[1])
-    ]
+    unclear = unclear_entries(attempt, span, evidence)
     if unclear:
         return Wait(attempt.id, f"the account's history has {_items(len(unclear))} that cannot be read")
     if attempt.reply is Reply.REFUSED:
@@ -150,6 +145,18 @@ def by_silence(
     if attempt.reply is Reply.ACCEPTED:
         return Hold(attempt.id, _ACCEPTED)
     return _believed(attempt, watched, quiet, evidence)
+
+
+def unclear_entries(
+    attempt: AttemptRow, span: tuple[datetime, datetime], evidence: Evidence
+) -> list[UnreadableItem]:
+    """Entries that cannot be read, and of which neither model nor moment says that they are not the attempt's."""
+    return [
+        item
+        for item in evidence.unreadable
+        if item.model in {"", attempt.model}
+        and (item.created_at is None or span[0] <= item.created_at <= span[1])
+    ]
 
 
 def _believed(

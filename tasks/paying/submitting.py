@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from blocks.errors import (
+    AcceptedWithoutId,
     AccountRefused,
     BudgetRefused,
     InputNotFetched,
@@ -15,12 +16,15 @@ from blocks.errors import (
     PredictionFailed,
     RateLimited,
     RequestRefused,
+    ServiceError,
     Unreachable,
 )
-from blocks.ledger import AnotherUnderWay, AttemptRow, AttemptState, CapReached
+from blocks.ledger import AnotherUnderWay, AttemptRow, AttemptState, CapReached, Reply
 from tasks.models import REQUESTS
 from tasks.paying.asking_prices import ask_price, worst_case_of
 from tasks.paying.departure import Departure
+from tasks.paying.recovery import resolve
+from tasks.paying.refusal_look import RefusalInDoubt, is_believed, refuses_the_key
 from tasks.paying.stopwatch import Stopwatch
 from tasks.paying.uploading import forget_uploads, upload_inputs
 from tasks.paying.workbench import Workbench
@@ -65,7 +69,7 @@ async def submit(
         # The turn may have been long in coming.
         bench.stop.check_spending()
         try:
-            attempt = await _post_in_turn(bench, work, attempt, body, watch)
+            attempt = await _sent(bench, work, attempt, body, watch)
         except CapReached as error:
             await bench.ask(bench.ledger.withdrawn, attempt.id, str(error))
             if not error.may_pass:
@@ -74,16 +78,36 @@ async def submit(
             attempt = None
             continue
         except RateLimited as error:
-            pause = error.retry_after or PAUSE_SECONDS
-            if time.monotonic() + pause > patience_ends:
+            watch.attempts -= 1
+            if time.monotonic() + (error.retry_after or PAUSE_SECONDS) > patience_ends:
                 raise
-            bench.limits.pause(work.kind, pause)
             with watch.step("queue_s"):
-                await bench.stop.sleep(pause)
+                await bench.stop.sleep(bench.limits.pause_left(work.kind))
             continue
         if attempt.state is not AttemptState.UNKNOWN:
             bench.progress.stage_submitted(work.brief, work.stage)
         return attempt
+
+
+async def _sent(
+    bench: Workbench, work: StageWork, attempt: AttemptRow, body: dict[str, object], watch: Stopwatch
+) -> AttemptRow:
+    """The attempt with its prediction's id, or ``unknown`` where the answer was lost.
+
+    Raises what the service refused it with only where nothing exists that could have come of it all the same, or where
+    it refuses the key: then the next run finds that out.
+    """
+    try:
+        return await _post_in_turn(bench, work, attempt, body, watch)
+    except RefusalInDoubt as doubt:
+        if refuses_the_key(doubt.refusal):
+            raise doubt.refusal from None
+        bench.stop.check()
+        found = await resolve(bench, doubt.attempt)
+        if found.state is not AttemptState.RESERVED:
+            return found
+        await _take_back(bench, work, found, doubt.refusal)
+        raise doubt.refusal from None
 
 
 async def _post_in_turn(
@@ -146,7 +170,7 @@ async def _post(
             skew_high=skew.high,
         )
 
-    await bench.ask(intend)
+    intended = await bench.ask(intend)
     watch.attempts += 1
     try:
         with watch.step("submit_s"):
@@ -154,23 +178,24 @@ async def _post(
             prediction = await bench.client.submit(
                 work.model, body, seconds=departure.seconds_left, before_sending=departure.check
             )
-    except (RateLimited, Unreachable):
+    except Unreachable:
         watch.attempts -= 1
         await bench.ask(bench.ledger.not_sent, attempt.id)
         raise
-    except AccountRefused as error:
-        await bench.ask(bench.ledger.withdrawn, attempt.id, str(error))
-        bench.stop.set(StopReason.ACCOUNT_REFUSED, str(error))
-        raise
-    except (RequestRefused, PredictionFailed) as error:
-        await bench.ask(bench.ledger.withdrawn, attempt.id, str(error))
-        raise
-    except InputNotFetched:
-        await bench.ask(bench.ledger.not_sent, attempt.id)
-        await forget_uploads(bench, work)
+    except (RateLimited, AccountRefused, RequestRefused, PredictionFailed, InputNotFetched) as error:
+        # Before the history is asked: nobody else is to run into the same refusal meanwhile.
+        if isinstance(error, RateLimited):
+            _pause(bench, work, error)
+        if isinstance(error, AccountRefused):
+            bench.stop.set(StopReason.ACCOUNT_REFUSED, str(error))
+        if not await is_believed(bench, intended, error):
+            doubtful = await bench.ask(bench.ledger.unknown, attempt.id, str(error), reply=Reply.REFUSED)
+            raise RefusalInDoubt(doubtful, error) from error
+        await _take_back(bench, work, intended, error)
         raise
     except OutcomeUnknown as error:
-        return await bench.ask(bench.ledger.unknown, attempt.id, str(error))
+        reply = Reply.ACCEPTED if isinstance(error, AcceptedWithoutId) else Reply.LOST
+        return await bench.ask(bench.ledger.unknown, attempt.id, str(error), reply=reply)
     return await bench.ask(
         bench.ledger.submitted,
         attempt.id,
@@ -178,6 +203,24 @@ async def _post(
         service_created_at=prediction.created_at,
         submit_s=watch.seconds("submit_s"),
     )
+
+
+def _pause(bench: Workbench, work: StageWork, error: RateLimited) -> None:
+    pause = error.retry_after or PAUSE_SECONDS
+    # A longer one is not begun: whoever is told of it gives up, and those who wait are not held up for it.
+    if pause <= bench.settings.patience_seconds:
+        bench.limits.pause(work.kind, pause)
+
+
+async def _take_back(bench: Workbench, work: StageWork, attempt: AttemptRow, refusal: ServiceError) -> None:
+    """Nothing came of the request: what can still be sent keeps its reservation."""
+    if isinstance(refusal, RateLimited | InputNotFetched):
+        if attempt.state is not AttemptState.RESERVED:
+            await bench.ask(bench.ledger.not_sent, attempt.id)
+    else:
+        await bench.ask(bench.ledger.withdrawn, attempt.id, str(refusal))
+    if isinstance(refusal, InputNotFetched):
+        await forget_uploads(bench, work)
 
 
 async def _reserve(bench: Workbench, work: StageWork, watch: Stopwatch) -> AttemptRow:

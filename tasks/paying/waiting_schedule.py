@@ -6,6 +6,9 @@ VIDEO_FACTOR = 2.5
 LONGEST_SECONDS = 15.0
 _QUIET_SHARE = 0.6
 _GROWTH = 0.05
+# Outputs may be written a while after the word that they are there: 4 minutes for a picture, 10 for a clip.
+_EMPTY_INTERVALS = 120
+_EMPTY_SECONDS = 600.0
 
 
 def shortest_interval(kind: Kind, poll_seconds: float) -> float:
@@ -39,6 +42,11 @@ def after_failure(failures: int, shortest: float, retry_after: float | None) -> 
     """Return the wait after so many looks in a row that brought no answer."""
     backed_off = min(shortest * 2.0 ** min(failures, 10), max(shortest, 2 * LONGEST_SECONDS))
     return max(backed_off, retry_after or 0.0)
+
+
+def patience_with_empty(shortest: float, deadline_seconds: float) -> float:
+    """Return how long a prediction that completed without outputs is asked for them, in seconds."""
+    return min(_EMPTY_INTERVALS * shortest, _EMPTY_SECONDS, deadline_seconds)
 
 
 def detection_delay(

@@ -6,13 +6,19 @@ from datetime import datetime
 
 from blocks.errors import AccountRefused, CampaignError, ServiceError, Terminal, Transient
 from blocks.wavespeed import Prediction
-from tasks.paying.waiting_schedule import after_failure, detection_delay, next_interval
+from tasks.paying.waiting_schedule import (
+    after_failure,
+    detection_delay,
+    next_interval,
+    patience_with_empty,
+)
 
 # A history may show a state that is old: after so long, or half the prediction's age, it is asked itself.
 _HISTORY_ALONE_SECONDS = 60.0
 # A prediction may not be readable at once everywhere, so "no such prediction" has to be said more than once.
 _REFUSED_LOOKS = 5
-# Completed without outputs, said once, may be a moment between two writes of the service.
+# Completed without outputs may be a moment between two writes of the service: that is looked at more than once, too,
+# however short the time is for which it is looked at.
 _EMPTY_LOOKS = 3
 
 
@@ -74,6 +80,7 @@ class Waiting:
     failures: int = 0
     refusals: int = 0
     empty_looks: int = 0
+    empty_since: float | None = None
     history_alone_since: float | None = None
 
     @property
@@ -93,13 +100,12 @@ class Waiting:
         """Take what the prediction itself says."""
         self.failures = self.refusals = 0
         self.history_alone_since = None
-        if prediction.ended:
-            self.empty_looks += prediction.completed and not prediction.outputs
-            if not prediction.completed or prediction.outputs or self.empty_looks >= _EMPTY_LOOKS:
-                self._end(prediction, look)
-                return
+        if prediction.without_outputs and not self._empty_for_good(look):
             # It has ended, so no deadline is for it.
             self.next_look = look.ended + after_failure(self.empty_looks, self.shortest, None)
+            return
+        if prediction.ended:
+            self._end(prediction, look)
             return
         self._still_running(prediction, look)
 
@@ -112,12 +118,21 @@ class Waiting:
             if _tells_everything(prediction):
                 self._end(prediction, look)
                 return False
-            return True
+            # One that was seen without outputs has its own time at which it is asked for them again.
+            return self.empty_since is None or look.ended >= self.next_look
         self._still_running(prediction, look)
         if self.history_alone_since is None:
             self.history_alone_since = look.started
         age = look.started - self.submitted_at
         return look.started - self.history_alone_since >= max(_HISTORY_ALONE_SECONDS, age / 2)
+
+    def _empty_for_good(self, look: Look) -> bool:
+        """Whether one that has completed went on without outputs for as long as they are waited for."""
+        self.empty_looks += 1
+        if self.empty_since is None:
+            self.empty_since = look.started
+        patience = patience_with_empty(self.shortest, self.deadline_seconds)
+        return self.empty_looks >= _EMPTY_LOOKS and look.ended - self.empty_since >= patience
 
     def failed(self, error: ServiceError, now: float) -> None:
         """Take a look that brought no state. Only a refusing account, or a refusal said again and again,

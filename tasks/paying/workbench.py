@@ -23,6 +23,7 @@ from tasks.paying.first_bills import FirstBills
 from tasks.paying.lookout import Lookout
 from tasks.paying.movement import Movement
 from tasks.paying.settlement import Settlement
+from tasks.paying.shared_looks import SharedLooks
 from tasks.paying.stopwatch import Stopwatch
 from tasks.paying.waiting import PredictionWatch
 from tasks.paying.waiting_silence import Silence
@@ -90,6 +91,8 @@ class Workbench:
     first_bills: FirstBills = field(init=False)
     # The account's history, where a request whose answer was lost is looked for.
     history_silence: Silence = field(init=False)
+    # What the history shows after requests were refused, by model.
+    refusal_looks: SharedLooks = field(default_factory=SharedLooks)
     _locks: dict[str, asyncio.Lock] = field(default_factory=dict)
     uploads_at_once: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(8))
     # Decoding a 4k picture takes a core for a second; two at a time leave the event loop its turn.

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from blocks.ledger import AttemptRow, AttemptState, IllegalTransition, Ledger, Settlement
+from blocks.ledger import AttemptRow, AttemptState, IllegalTransition, Ledger, Reply, Settlement
 from blocks.money import dollars_text
 from blocks.wavespeed import Prediction
 from tasks.paying.silence import HISTORY_LASTS
@@ -75,7 +75,9 @@ class Judge:
     def _is_there_after_all(self, attempt: AttemptRow) -> bool:
         """Whether the account shows what a held attempt made; what had completed must show as completed again."""
         shown = self.records.history.get(attempt.prediction_id or "")
-        return shown is not None and (shown.completed or attempt.completed_at is None)
+        if shown is None or shown.without_outputs:
+            return False
+        return shown.completed or attempt.completed_at is None
 
     def _gone_on(self, attempt: AttemptRow) -> AttemptLine:
         try:
@@ -93,13 +95,13 @@ class Judge:
         possible = self.orphans.possible(attempt, self.unclaimed)
         if possible:
             note = (
-                "its reply was lost; compare the outputs of the possible predictions with its brief, then run "
+                f"{_what_came_back(attempt)}; compare the outputs of the possible predictions with its brief, then run "
                 f"`campaign reconcile --adopt {attempt.id}=PREDICTION`, or, where it certainly made none of them, "
                 f"`campaign reconcile --release {attempt.id}`"
             )
         else:
             note = (
-                "its reply was lost, and no prediction is left in the account that it could have made; "
+                f"{_what_came_back(attempt)}, and no prediction is left in the account that it could have made; "
                 f"`campaign reconcile --release {attempt.id}` lets the next run send it again"
             )
         return self._line(attempt, Verdict.HELD, note, possible)
@@ -163,6 +165,16 @@ class Judge:
             billed=self.records.bill.get(key) if key is not None else None,
             possible=possible,
         )
+
+
+def _what_came_back(attempt: AttemptRow) -> str:
+    match attempt.reply:
+        case Reply.ACCEPTED:
+            return "the service accepted it without an id that can be used"
+        case Reply.REFUSED:
+            return "the service refused it"
+        case _:
+            return "its reply was lost"
 
 
 def _correction(attempt: AttemptRow, billed: Settlement) -> str:
