@@ -12,4 +12,4 @@ async def chosen_settings(*, account: str | None = None, workspace: str | None =
     # The blocks are where `campaign run` looks for them: on the server that is named, or on that of CAMPAIGN_HOME.
     prepare_environment()
     async with prefect_server(point_prefect_home(load_settings())):
-        return load_settings(block=await block_values(account, workspace))
+        return load_settings(block=await block_values(account, workspace), account=account)

@@ -125,7 +125,7 @@ def test_named_commands_variables_and_files_exist(document: Path) -> None:
         if re.fullmatch(r"(?:flows|tasks|blocks|simulator|data|tests)/[\w./-]*", code):
             assert (ROOT / code).exists(), code
     variables = {str(field.validation_alias) for field in Settings.model_fields.values()}
-    assert set(re.findall(r"\b(?:CAMPAIGN|WAVESPEED)_[A-Z_]+\b", text)) <= {*variables, "CAMPAIGN_PROJECT"}
+    assert set(re.findall(r"\b(?:CAMPAIGN|WAVESPEED)_[A-Z_]+\b", text)) <= variables
 
 
 def test_decisions_are_numbered_listed_and_of_one_shape() -> None:

@@ -62,7 +62,8 @@ async def run_campaign(request: RunRequest) -> int:
         refuse_an_unusable_home(settings)
         if request.account or request.workspace:
             await stack.enter_async_context(prefect_server(prefect_home))
-            settings = load_settings(flags, await block_values(request.account, request.workspace))
+            values = await block_values(request.account, request.workspace)
+            settings = load_settings(flags, values, account=request.account)
         if approved is not None and request.plan is not None:
             context = prepared_as_approved(settings, approved, request.plan, options.csv)
         else:
