@@ -105,7 +105,8 @@ class RemoteFiles:
                         try:
                             return await self._fetch_once(url, into, headers, max_bytes)
                         except Transient as error:
-                            if tries == _MOST_TRIES:
+                            # A wait that there is no time for is left to whoever has more.
+                            if tries == _MOST_TRIES or (error.retry_after or 0.0) >= max_seconds:
                                 raise
                             passing = error
                         jitter = random.random()  # noqa: S311 - spreads requests, keeps no secret

@@ -54,6 +54,7 @@ class Connection:
         *,
         request_timeout: float,
         max_tries: int,
+        patience_seconds: float,
         sleep: Callable[[float], Awaitable[None]],
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
@@ -65,6 +66,7 @@ class Connection:
         self._key = SecretStr(checked_key(api_key.get_secret_value()))
         self._request_timeout = request_timeout
         self._max_tries = max_tries
+        self._patience_seconds = patience_seconds
         self._sleep = sleep
         self._skew = SkewObserver()
         self.host = httpx.URL(self.base_url).host
@@ -196,12 +198,17 @@ class Connection:
         )
 
     async def repeated(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Return what ``attempt`` does, tried again after passing errors, with back-off between."""
+        """Return what ``attempt`` does, tried again after passing errors, with back-off between.
+
+        Where the service says how long, that is waited; a wait beyond the patience is not begun.
+        """
+        waited = 0.0
         for tries in range(1, self._max_tries + 1):
             try:
                 return await attempt()
             except Transient as error:
-                if tries == self._max_tries:
+                waited += error.retry_after or 0.0
+                if tries == self._max_tries or waited > self._patience_seconds:
                     raise
                 await self._sleep(backoff_seconds(tries, error.retry_after))
         raise AssertionError("the last try returns or raises")
