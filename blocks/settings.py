@@ -20,6 +20,8 @@ from blocks.money import to_millionths
 from blocks.setting_conflicts import conflicts
 from blocks.setting_names import ENCODING, environment_problems, file_problems
 
+# Nobody makes a folder of this name but this program.
+DEFAULT_HOME = Path(".campaign")
 REAL_SERVICE = "https://api.wavespeed.ai"
 # The service keeps outputs and its history for seven days: a longer wait waits for nothing.
 _LONGEST_SECONDS = 604_800
@@ -53,7 +55,7 @@ class Settings(BaseSettings):
 
     api_key: SecretStr | None = Field(None, validation_alias="WAVESPEED_API_KEY")
     base_url: str = Field(REAL_SERVICE, validation_alias="WAVESPEED_BASE_URL")
-    home: Path = Field(Path(".campaign"), validation_alias="CAMPAIGN_HOME")
+    home: Path = Field(DEFAULT_HOME, validation_alias="CAMPAIGN_HOME")
     ledger_url: SecretStr | None = Field(None, validation_alias="CAMPAIGN_LEDGER_URL")
     budget_per_day: str | None = Field(None, validation_alias="CAMPAIGN_BUDGET_PER_DAY")
     max_concurrent: Annotated[int, Field(ge=1)] = Field(300, validation_alias="CAMPAIGN_MAX_CONCURRENT")

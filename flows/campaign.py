@@ -12,6 +12,7 @@ from prefect.runtime import deployment, flow_run
 from prefect.states import Cancelled, Completed, Failed
 
 from blocks.errors import CampaignError, in_full
+from blocks.private_files import keep_private
 from blocks.settings import load_settings
 from flows.artifacts import publish_run, shown_progress
 from flows.closing import ClosedRun, close_run
@@ -83,6 +84,7 @@ async def _run(
     async with AsyncExitStack() as stack:
         # Until there is something that has to be ended cleanly: Prefect's own way with SIGTERM is a traceback.
         stack.enter_context(ending_at_once())
+        keep_private()
         ready = launch.prepared
         if ready is None:
             settings = load_settings(

@@ -13,6 +13,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from blocks.errors import AccountRefused, BudgetRefused, CampaignError, InvalidInput, NeedsPerson, in_full
+from blocks.private_files import keep_private
 from flows.talk import say
 from tasks.endings import ExitStatus
 
@@ -341,4 +342,5 @@ def _fail(error: CampaignError) -> NoReturn:
 
 def main() -> None:
     """The entry point of the installed command."""
+    keep_private()
     app()

@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from pathlib import Path, PurePosixPath
 
+from blocks.private_files import make_folder_for_people, open_to_people
+
 Cell = str | int | float | Decimal | None
 
 _MARK = "'"
@@ -135,9 +137,15 @@ def visible(text: str) -> str:
     return _INVISIBLE.sub(lambda found: f"[U+{ord(found[0]):04X}]", text)
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write the file whole or not at all; who reads it meanwhile sees the one before. Raises OSError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+def write_atomically(path: Path, content: bytes, *, private: bool = False) -> None:
+    """Write the file whole or not at all; who reads it meanwhile sees the one before. Raises OSError.
+
+    It is for people, by the user's umask, unless it is ``private``.
+    """
+    if private:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    else:
+        make_folder_for_people(path.parent)
     # The name of a file that was left half-written by a crash says what it is and is never used again.
     partial = path.with_name(f".{path.name}.{secrets.token_hex(8)}.partial")
     try:
@@ -145,6 +153,8 @@ def write_atomically(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
+        if not private:
+            open_to_people(partial)
         partial.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):
