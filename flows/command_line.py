@@ -14,7 +14,8 @@ import typer
 
 from blocks.errors import AccountRefused, BudgetRefused, CampaignError, InvalidInput, NeedsPerson, in_full
 from blocks.private_files import keep_private
-from flows.talk import say
+from flows.standard_streams import OutputLost, mend_standard_streams
+from flows.talk import output_lost, say
 from tasks.endings import ExitStatus
 
 app = typer.Typer(
@@ -307,19 +308,18 @@ def _finish(command: Coroutine[Any, Any, int]) -> NoReturn:
     except (KeyboardInterrupt, asyncio.CancelledError):
         say("interrupted; run the same command again to continue. Nothing that was paid for is lost")
         raise SystemExit(int(ExitStatus.INTERRUPTED)) from None
-    except BrokenPipeError:
-        # Whoever read stdout has gone; closing it again would raise once more at exit.
-        sys.stdout = None
-        raise SystemExit(int(ExitStatus.FAILED)) from None
     _leave(int(status))
 
 
 def _leave(status: int) -> NoReturn:
     """Ends the process; where Prefect's server has gone, without what Prefect would still try to tell it."""
+    try:
+        sys.stdout.flush()
+    except OutputLost as error:
+        status = output_lost(error, status)
     server = sys.modules.get("flows.prefect_server")
     if server is not None and server.is_given_up():
-        for stream in (sys.stdout, sys.stderr):
-            stream.flush()
+        sys.stderr.flush()
         os._exit(status)
     raise SystemExit(status)
 
@@ -342,5 +342,12 @@ def _fail(error: CampaignError) -> NoReturn:
 
 def main() -> None:
     """The entry point of the installed command."""
+    mend_standard_streams()
     keep_private()
-    app()
+    try:
+        app()
+    except OutputLost as error:
+        raise SystemExit(output_lost(error)) from None
+    except SystemExit as end:
+        # What is buffered yet leaves now, while a failure can still be told.
+        _leave(end.code if isinstance(end.code, int) else int(end.code is not None))

@@ -17,6 +17,7 @@ from pathlib import Path
 from uuid import UUID
 
 from blocks.errors import InvalidInput
+from blocks.proxies import keep_loopback_direct
 from flows.shared_service import ServiceKind, enter_shared_service
 
 QUIET = {"DO_NOT_TRACK": "1", "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
@@ -100,6 +101,7 @@ def prepare_environment() -> None:
     # Where its server goes away, Prefect shows every event and log line that it cannot send; the run says it once.
     os.environ.setdefault("PREFECT_LOGGING_INTERNAL_LEVEL", "CRITICAL")
     logging.raiseExceptions = False
+    keep_loopback_direct()
 
 
 async def all_on_record(flow_run_id: UUID, final_states: Mapping[UUID, str]) -> Collection[UUID]:

@@ -12,8 +12,9 @@ import httpx
 from pydantic import SecretStr
 
 from blocks.errors import InvalidInput, Transient, Unavailable
+from blocks.proxies import UNUSABLE_PROXY, is_loopback
 from blocks.retry_after import http_date
-from blocks.wavespeed.address import checked_base_url, checked_key, is_loopback
+from blocks.wavespeed.address import checked_base_url, checked_key
 from blocks.wavespeed.clock_skew import ClockSkew, SkewObserver
 from blocks.wavespeed.envelope import Answer, read_answer
 from blocks.wavespeed.error_mapping import (
@@ -90,10 +91,7 @@ class Connection:
                 transport=transport,
             )
         except (ImportError, ValueError) as error:
-            raise InvalidInput(
-                "The proxy settings of the environment (HTTPS_PROXY, ALL_PROXY) cannot be used; "
-                "correct or unset them."
-            ) from error
+            raise InvalidInput(UNUSABLE_PROXY) from error
 
     async def aclose(self) -> None:
         await self._http.aclose()
