@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from blocks.errors import MediaError, StoreUnusable
+from blocks.private_files import make_folder_for_people, open_to_people
 
 _CHUNK = 1 << 20
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -98,7 +99,7 @@ class AssetStore:
                 raise MediaError(
                     f"the bytes on disk have sha256 {sha256}, and {expected_sha256} was expected"
                 )
-            temporary.chmod(0o644)
+            temporary.chmod(0o600)
             final = self.path(sha256)
             final.parent.mkdir(parents=True, exist_ok=True)
             temporary.replace(final)
@@ -116,7 +117,7 @@ class AssetStore:
         partial = destination.with_name(f".{uuid.uuid4().hex}.partial")
         try:
             with _usable(destination.parent):
-                destination.parent.mkdir(parents=True, exist_ok=True)
+                make_folder_for_people(destination.parent)
                 try:
                     shutil.copyfile(source, partial)
                 except FileNotFoundError as error:
@@ -129,7 +130,7 @@ class AssetStore:
                 if found != sha256:
                     self.quarantine(sha256)
                     raise AssetGone(f"the asset {sha256} was damaged on the disk and is set aside")
-                partial.chmod(0o644)
+                open_to_people(partial)
                 partial.replace(destination)
                 _sync_folder(destination.parent)
         finally:

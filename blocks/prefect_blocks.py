@@ -59,9 +59,9 @@ class WaveSpeedAccount(Block):
     def get_client(self) -> WaveSpeedClient:
         """A client of this account; use it as ``async with block.get_client() as client``.
 
-        Raises InvalidInput where neither the block nor the environment has a key.
+        Raises InvalidInput where neither the block nor the environment has a key, or the two differ.
         """
-        settings = load_settings(block=self.values())
+        settings = load_settings(block=self.values(), account=self._block_document_name)
         return WaveSpeedClient(settings.required_key(), settings.base_url)
 
 

@@ -13,10 +13,12 @@ import httpx
 
 from blocks.errors import (
     FetchRefused,
+    InvalidInput,
     Transient,
     Unavailable,
     Unreachable,
 )
+from blocks.proxies import UNUSABLE_PROXY, proxy_for
 from blocks.remote_addresses import Destination, Resolve, checked_destination, origin_of, resolve_host, shown
 from blocks.remote_body import raise_for_file, write_body
 
@@ -67,6 +69,7 @@ class RemoteFiles:
         self._places = anyio.Semaphore(_TRANSFERS_AT_ONCE)
         self._by_name: httpx.AsyncClient | None = None
         self._by_address: httpx.AsyncClient | None = None
+        self._by_proxy: dict[str, httpx.AsyncClient] = {}
         self.simulated = False
 
     async def __aenter__(self) -> Self:
@@ -76,7 +79,7 @@ class RemoteFiles:
         await self.aclose()
 
     async def aclose(self) -> None:
-        for client in (self._by_name, self._by_address):
+        for client in (self._by_name, self._by_address, *self._by_proxy.values()):
             if client is not None:
                 await client.aclose()
 
@@ -105,7 +108,8 @@ class RemoteFiles:
                         try:
                             return await self._fetch_once(url, into, headers, max_bytes)
                         except Transient as error:
-                            if tries == _MOST_TRIES:
+                            # A wait that there is no time for is left to whoever has more.
+                            if tries == _MOST_TRIES or (error.retry_after or 0.0) >= max_seconds:
                                 raise
                             passing = error
                         jitter = random.random()  # noqa: S311 - spreads requests, keeps no secret
@@ -173,7 +177,12 @@ class RemoteFiles:
 
     async def _checked(self, url: str) -> Destination:
         return await checked_destination(
-            url, trusted=self._trusted, allow_private=self._allow_private, resolve=self._resolve
+            url,
+            trusted=self._trusted,
+            allow_private=self._allow_private,
+            resolve=self._resolve,
+            # What replaces the network replaces the way through a proxy.
+            find_proxy=proxy_for if self._transport is None else lambda _: None,
         )
 
     @asynccontextmanager
@@ -210,7 +219,7 @@ class RemoteFiles:
         content: Callable[[], AsyncIterator[bytes]] | None,
     ) -> httpx.Response:
         """Return the answer of the first address that takes a connection."""
-        url, client, failed = destination.url, self._client(by_name=not destination.addresses), None
+        url, client, failed = destination.url, self._client(destination), None
         for address in destination.addresses or (url.host,):
             request = client.build_request(
                 method,
@@ -224,27 +233,42 @@ class RemoteFiles:
                 return await client.send(request, stream=True)
             except (httpx.ConnectError, httpx.ConnectTimeout) as error:
                 failed = error
+        way = " through the proxy that the environment names" if destination.proxy else ""
         raise Unreachable(
-            f"{url.host} cannot be reached ({str(failed) or 'no connection in time'})."
+            f"{url.host} cannot be reached{way} ({str(failed) or 'no connection in time'})."
         ) from failed
 
-    def _client(self, *, by_name: bool) -> httpx.AsyncClient:
-        if by_name:
+    def _client(self, destination: Destination) -> httpx.AsyncClient:
+        if destination.proxy is not None:
+            if destination.proxy not in self._by_proxy:
+                self._by_proxy[destination.proxy] = self._new_client(
+                    kept=_TRANSFERS_AT_ONCE, proxy=destination.proxy
+                )
+            return self._by_proxy[destination.proxy]
+        if not destination.addresses:
             self._by_name = self._by_name or self._new_client(kept=_TRANSFERS_AT_ONCE)
             return self._by_name
         # No connection to an address is kept: one made for another name must never serve this one.
         self._by_address = self._by_address or self._new_client(kept=0)
         return self._by_address
 
-    def _new_client(self, *, kept: int) -> httpx.AsyncClient:
+    def _new_client(self, *, kept: int, proxy: str | None = None) -> httpx.AsyncClient:
+        try:
+            return self._client_with(kept, proxy)
+        except (ImportError, ValueError) as error:
+            raise InvalidInput(UNUSABLE_PROXY) from error
+
+    def _client_with(self, kept: int, proxy: str | None) -> httpx.AsyncClient:
         return httpx.AsyncClient(
             headers={"User-Agent": "kling-campaigns"},
             timeout=httpx.Timeout(_SILENCE_SECONDS, connect=10.0, pool=None),
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=kept, keepalive_expiry=3.0),
             follow_redirects=False,
             cookies=CookieJar(policy=DefaultCookiePolicy(allowed_domains=[])),
-            # A proxy would resolve names again, behind the check.
-            trust_env=False,
+            # Only what goes through a proxy is left to the environment, with the certificates that a proxy may need:
+            # a proxy resolves names again, behind the check.
+            trust_env=proxy is not None,
+            proxy=proxy,
             transport=self._transport,
         )
 

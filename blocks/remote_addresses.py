@@ -14,6 +14,7 @@ import anyio
 import httpx
 
 from blocks.errors import FetchRefused, Unreachable
+from blocks.proxies import proxy_for
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -26,12 +27,13 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 @dataclass(frozen=True)
 class Destination:
-    """``addresses`` are the checked ones to connect to; none for the trusted origin, which is taken by
-    name.
+    """``addresses`` are the checked ones to connect to; none for what is taken by name: the trusted origin, and
+    what a ``proxy`` connects to, which it resolves itself.
     """
 
     url: httpx.URL
     addresses: tuple[str, ...] = ()
+    proxy: str | None = None
 
 
 def shown(url: str | httpx.URL) -> str:
@@ -74,9 +76,13 @@ async def checked_destination(
     trusted: tuple[str, str, int | None] | None,
     allow_private: bool,
     resolve: Resolve = resolve_host,
+    find_proxy: Callable[[httpx.URL], str | None] = proxy_for,
 ) -> Destination:
     """Return where to connect for this URL. Raises FetchRefused, and Unreachable where the host is not
     known.
+
+    Through a proxy, the host is checked by what this machine knows of it; a name that only the proxy knows is its to
+    judge.
     """
     try:
         parsed = httpx.URL(url)
@@ -88,12 +94,15 @@ async def checked_destination(
     if not _HOST.fullmatch(host) or not 0 < (port or 443) <= 65535:
         raise FetchRefused(f"{shown(url)} names no host.", url=shown(url))
     if trusted is not None and origin_of(parsed) == trusted:
-        return Destination(parsed)
+        return Destination(parsed, proxy=find_proxy(parsed))
+    proxy = find_proxy(parsed)
     if parsed.scheme != "https" and not (parsed.scheme == "http" and allow_private):
         raise FetchRefused(f"{shown(url)} is not https; only https is followed.", url=shown(url))
     try:
         addresses = await resolve(host, port or 0)
     except (OSError, UnicodeError) as error:
+        if proxy is not None and parsed.scheme == "https":
+            return Destination(parsed, proxy=proxy)
         raise Unreachable(f"The host {host} is not known. Check the URL and the network.") from error
     if not addresses:
         raise Unreachable(f"The host {host} has no address. Check the URL and the network.")
@@ -107,4 +116,6 @@ async def checked_destination(
     # Plain http is for one's own network, not for the internet.
     if parsed.scheme == "http" and len(inside) < len(addresses):
         raise FetchRefused(f"{shown(url)} is not https; only https is followed.", url=shown(url))
+    if proxy is not None and not all(ipaddress.ip_address(text).is_loopback for text in addresses):
+        return Destination(parsed, proxy=proxy)
     return Destination(parsed, tuple(addresses[:_MOST_ADDRESSES]))

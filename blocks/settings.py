@@ -17,7 +17,11 @@ from pydantic_settings import (
 
 from blocks.errors import InvalidInput, StoreUnusable
 from blocks.money import to_millionths
+from blocks.setting_conflicts import conflicts
+from blocks.setting_names import ENCODING, environment_problems, file_problems
 
+# Nobody makes a folder of this name but this program.
+DEFAULT_HOME = Path(".campaign")
 REAL_SERVICE = "https://api.wavespeed.ai"
 # The service keeps outputs and its history for seven days: a longer wait waits for nothing.
 _LONGEST_SECONDS = 604_800
@@ -41,7 +45,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(
         env_file=".env",
-        env_file_encoding="utf-8",
+        env_file_encoding=ENCODING,
         env_ignore_empty=True,
         extra="ignore",
         # By alias only: a field's own name, such as `home`, would be read from the variable HOME.
@@ -51,7 +55,7 @@ class Settings(BaseSettings):
 
     api_key: SecretStr | None = Field(None, validation_alias="WAVESPEED_API_KEY")
     base_url: str = Field(REAL_SERVICE, validation_alias="WAVESPEED_BASE_URL")
-    home: Path = Field(Path(".campaign"), validation_alias="CAMPAIGN_HOME")
+    home: Path = Field(DEFAULT_HOME, validation_alias="CAMPAIGN_HOME")
     ledger_url: SecretStr | None = Field(None, validation_alias="CAMPAIGN_LEDGER_URL")
     budget_per_day: str | None = Field(None, validation_alias="CAMPAIGN_BUDGET_PER_DAY")
     max_concurrent: Annotated[int, Field(ge=1)] = Field(300, validation_alias="CAMPAIGN_MAX_CONCURRENT")
@@ -68,6 +72,7 @@ class Settings(BaseSettings):
     )
     allow_private_inputs: bool = Field(default=False, validation_alias="CAMPAIGN_ALLOW_PRIVATE_INPUTS")
     marked_copies: bool = Field(default=True, validation_alias="CAMPAIGN_MARKED_COPIES")
+    project: Path | None = Field(None, validation_alias="CAMPAIGN_PROJECT")
     notify: str | None = Field(None, validation_alias="CAMPAIGN_NOTIFY")
     notify_on: str = Field("end", validation_alias="CAMPAIGN_NOTIFY_ON")
 
@@ -154,6 +159,11 @@ class Settings(BaseSettings):
         return f"sqlite:///{self.home.absolute() / 'ledger.sqlite'}"
 
     @property
+    def deployment_root(self) -> Path:
+        """Below it a run by deployment reads and writes; resolved, so that no link leads out of it."""
+        return (self.project or Path()).resolve()
+
+    @property
     def assets(self) -> Path:
         return self.home / "assets"
 
@@ -191,17 +201,28 @@ class Settings(BaseSettings):
         return 2.0 if self.embedded else 30.0
 
 
+VARIABLES = frozenset(str(field.validation_alias) for field in Settings.model_fields.values())
+
+
 def load_settings(
     flags: Mapping[str, Any] | None = None,
     block: Mapping[str, Any] | None = None,
     *,
+    account: str | None = None,
     env_file: str | None = ".env",
 ) -> Settings:
     """Settings from the command line's flags, the environment, ``.env`` and a named block, in this order.
 
-    Raises InvalidInput that names every variable with an unusable value.
+    ``account`` names the block for whom it must be told. Raises InvalidInput that names every variable with an
+    unusable value, every name that is none of ours and looks like one, every line of ``.env`` that cannot be read,
+    and a key or an address that is another than the block's: it is not guessed which account is to pay.
     """
-    lowest = _by_variable(block)
+    chosen, lowest = _by_variable(flags), _by_variable(block)
+    problems = [
+        *(file_problems(Path(env_file), VARIABLES) if env_file else ()),
+        *environment_problems(os.environ, VARIABLES),
+    ]
+    above: list[tuple[str, PydanticBaseSettingsSource]] = []
 
     class Layered(Settings):
         @classmethod
@@ -214,18 +235,22 @@ def load_settings(
             file_secret_settings: PydanticBaseSettingsSource,
         ) -> tuple[PydanticBaseSettingsSource, ...]:
             del file_secret_settings  # nothing of ours is read from secret folders
+            above[:] = [("the environment", env_settings), (str(env_file), dotenv_settings)]
             return init_settings, env_settings, dotenv_settings, InitSettingsSource(settings_cls, lowest)
 
+    settings: Settings | None = None
     try:
-        return Layered(_env_file=env_file, **_by_variable(flags))
+        settings = Layered(_env_file=env_file, **chosen)
     except ValidationError as error:
-        lines = [
+        problems += [
             f"{'.'.join(str(part) for part in problem['loc'])}: {_plain(problem['msg'])}"
             for problem in error.errors(include_input=False, include_url=False)
         ]
-        raise InvalidInput("the settings cannot be used:\n" + "\n".join(lines)) from None
-    except UnicodeDecodeError as error:
-        raise InvalidInput(f"{env_file} is not UTF-8 text; save it as UTF-8") from error
+    problems += conflicts({name: lowest[name] for name in lowest.keys() - chosen.keys()}, above, account)
+    if problems or settings is None:
+        # Not from pydantic's own error, which quotes every value.
+        raise InvalidInput("the settings cannot be used:\n" + "\n".join(problems)) from None
+    return settings
 
 
 def _listed(value: str | None) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from blocks.errors import MediaError
+from blocks.private_files import make_folder_for_people, open_to_people
 from blocks.xmp_movies import write_mp4, write_quicktime
 
 _PIECE = 1 << 20
@@ -31,11 +32,12 @@ def write_with_xmp(source: Path, destination: Path, media_type: str, packet: byt
     writer = _WRITERS.get(media_type)
     if writer is None:
         raise MediaError(f"there is no place for XMP in {media_type}")
-    destination.parent.mkdir(parents=True, exist_ok=True)
+    make_folder_for_people(destination.parent)
     partial = destination.with_name(f".{secrets.token_hex(8)}.partial")
     try:
         with source.open("rb") as original, partial.open("xb") as copy:
             writer(original, copy, packet)
+        open_to_people(partial)
         # Not synchronised: what a power cut takes can be written again at any time.
         partial.replace(destination)
     finally:

@@ -12,9 +12,11 @@ from prefect.runtime import deployment, flow_run
 from prefect.states import Cancelled, Completed, Failed
 
 from blocks.errors import CampaignError, in_full
+from blocks.private_files import keep_private
 from blocks.settings import load_settings
 from flows.artifacts import publish_run, shown_progress
 from flows.closing import ClosedRun, close_run
+from flows.deployed import confined
 from flows.end_at_once import ending_at_once
 from flows.interrupts import stop_on_signals
 from flows.launch import Launch, current_launch
@@ -57,7 +59,7 @@ async def campaign(
     """Turns the briefs of a CSV into finished pictures and clips, with tables that account for cost and time.
 
     ``budget`` is in US dollars; ``account``, ``workspace`` and ``notify`` name blocks. Running it again continues or
-    repeats from cache. A run by deployment reads only below its campaign's folder.
+    repeats from cache. A run by deployment reads and writes only below CAMPAIGN_PROJECT of its worker's environment.
     """
     launch = current_launch()
     if launch.begun:
@@ -104,11 +106,17 @@ async def _run(
     async with AsyncExitStack() as stack:
         # Until there is something that has to be ended cleanly: Prefect's own way with SIGTERM is a traceback.
         stack.enter_context(ending_at_once())
+        keep_private()
         ready = launch.prepared
         if ready is None:
-            confine_to = options.csv.absolute().parent if deployment.id else None
-            settings = load_settings({"notify": notify}, await block_values(account, workspace))
+            settings = load_settings(
+                {"notify": notify}, await block_values(account, workspace), account=account
+            )
             launch.settings = settings
+            confine_to = None
+            if deployment.id:
+                confine_to = settings.deployment_root
+                options = confined(options, confine_to)
             ready = await stack.enter_async_context(prepared(settings, options.csv, confine_to=confine_to))
         launch.settings = ready.settings
         refuse_what_the_budget_does_not_cover(ready.plan, options, ready.day)

@@ -13,7 +13,9 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from blocks.errors import AccountRefused, BudgetRefused, CampaignError, InvalidInput, NeedsPerson, in_full
-from flows.talk import say
+from blocks.private_files import keep_private
+from flows.standard_streams import OutputLost, mend_standard_streams
+from flows.talk import output_lost, say
 from tasks.endings import ExitStatus
 
 app = typer.Typer(
@@ -306,10 +308,6 @@ def _finish(command: Coroutine[Any, Any, int]) -> NoReturn:
     except (KeyboardInterrupt, asyncio.CancelledError):
         say("interrupted; run the same command again to continue. Nothing that was paid for is lost")
         raise SystemExit(int(ExitStatus.INTERRUPTED)) from None
-    except BrokenPipeError:
-        # Whoever read stdout has gone; closing it again would raise once more at exit.
-        sys.stdout = None
-        raise SystemExit(int(ExitStatus.FAILED)) from None
     raise SystemExit(int(status))
 
 
@@ -324,9 +322,7 @@ async def _ended(command: Coroutine[Any, Any, int]) -> int:
             raise
         status = _told(error)
     if _prefect_is_given_up():
-        for stream in (sys.stdout, sys.stderr):
-            stream.flush()
-        os._exit(status)
+        os._exit(_flushed(status))
     return status
 
 
@@ -358,4 +354,23 @@ def _told(error: CampaignError) -> int:
 
 def main() -> None:
     """The entry point of the installed command."""
-    app()
+    mend_standard_streams()
+    keep_private()
+    try:
+        app()
+    except OutputLost as error:
+        raise SystemExit(output_lost(error)) from None
+    except SystemExit as end:
+        raise SystemExit(
+            _flushed(end.code if isinstance(end.code, int) else int(end.code is not None))
+        ) from None
+
+
+def _flushed(status: int) -> int:
+    """What is buffered yet leaves now, while a failure can still be told; returns the exit status."""
+    try:
+        sys.stdout.flush()
+    except OutputLost as error:
+        status = output_lost(error, status)
+    sys.stderr.flush()
+    return status

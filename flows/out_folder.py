@@ -6,13 +6,14 @@ from pathlib import Path
 
 from blocks.assets import AssetStore
 from blocks.errors import InvalidInput, StoreUnusable
+from blocks.private_files import make_folder_for_people
 from blocks.settings import Settings
 
 
 def refuse_an_unusable_out(out: Path) -> None:
     """Make the folder where it is missing. Raises InvalidInput where no file can be written to it."""
     try:
-        out.mkdir(parents=True, exist_ok=True)
+        make_folder_for_people(out)
         with tempfile.TemporaryFile(dir=out):
             pass
     except OSError as error:

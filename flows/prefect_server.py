@@ -21,6 +21,7 @@ from pathlib import Path
 from uuid import UUID
 
 from blocks.errors import InvalidInput
+from blocks.proxies import keep_loopback_direct
 from flows.shared_service import ServiceKind, enter_shared_service
 
 QUIET = {"DO_NOT_TRACK": "1", "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
@@ -152,6 +153,7 @@ def prepare_environment() -> None:
     # Where its server goes away, Prefect shows every event and log line that it cannot send; the run says it once.
     os.environ.setdefault("PREFECT_LOGGING_INTERNAL_LEVEL", "CRITICAL")
     logging.raiseExceptions = False
+    keep_loopback_direct()
 
 
 def spare_loopback(environment: MutableMapping[str, str]) -> None:

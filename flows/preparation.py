@@ -12,8 +12,9 @@ from blocks.errors import BudgetRefused, InvalidInput
 from blocks.ledger import Ledger
 from blocks.money import dollars_text, to_millionths
 from blocks.prices import PriceBook
+from blocks.private_files import tighten_home
 from blocks.remote import RemoteFiles
-from blocks.settings import Settings
+from blocks.settings import DEFAULT_HOME, Settings
 from blocks.wavespeed.address import checked_base_url, checked_key
 from flows.fetched_inputs import fetched_inputs, recall_from
 from tasks.briefs.brief import Campaign
@@ -58,6 +59,7 @@ async def prepared(
     ``confine_to``: the folder below which a run by deployment may read. Raises InvalidInput with every problem.
     """
     _refuse_what_no_run_could_use(settings)
+    tighten_home(settings.home, whole=settings.home == DEFAULT_HOME)
     with fetched_inputs(settings.home) as fetched:
         trusted = None if settings.embedded else settings.base_url
         async with RemoteFiles(trusted, allow_private=settings.allow_private_inputs) as remote:

@@ -31,6 +31,7 @@ async def quoted(ready: Prepared) -> Quotes:
             settings.required_key(),
             settings.base_url,
             request_timeout=settings.request_timeout,
+            patience_seconds=settings.patience_seconds,
             allow_private=settings.allow_private_inputs,
         ) as client:
             service = _Service(client, settings.base_url, books, kept_quotes(settings), from_kept=False)

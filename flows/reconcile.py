@@ -56,6 +56,7 @@ async def reconcile(settings: Settings, options: ReconcileOptions) -> Reconcilia
                     key,
                     base_url,
                     request_timeout=settings.request_timeout,
+                    patience_seconds=settings.patience_seconds,
                     allow_private=settings.allow_private_inputs,
                 )
             )

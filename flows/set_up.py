@@ -91,6 +91,7 @@ async def set_up(
                 key,
                 base_url,
                 request_timeout=settings.request_timeout,
+                patience_seconds=settings.patience_seconds,
                 allow_private=settings.allow_private_inputs,
             )
         )
@@ -144,7 +145,11 @@ async def set_up(
                 settings.max_concurrent, settings.images_per_minute, settings.videos_per_minute
             ),
             watch=PredictionWatch(
-                client, poll_seconds=settings.poll, expected_seconds=usual.get, note=progress.note
+                client,
+                poll_seconds=settings.poll,
+                expected_seconds=usual.get,
+                patience_seconds=settings.patience_seconds,
+                note=progress.note,
             ),
             settlement=settlement,
             echo=HistoryEcho(

@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import os
 import sys
 from pathlib import Path
 
@@ -21,6 +22,8 @@ def main() -> int:
     )
     parser.add_argument("--level", choices=LEVELS, default="silver", help="account level (default silver)")
     options = parser.parse_args()
+    # Its books and pictures are this user's alone.
+    os.umask(0o077)
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
     try:
         serve(**vars(options), on_ready=lambda url: print(url, flush=True))  # noqa: T201 - its one line of data

@@ -1,7 +1,8 @@
 """How a file leaves the program: whole or not at all, and inert in whatever opens it.
 
-A cell that a spreadsheet would take for a formula gets a leading ``'``. The mark can be taken off again
-without loss (``original_cell``), so that a written table reads back as exactly what it was made from.
+A cell that a spreadsheet would take for a formula gets a leading ``'``. One that a spreadsheet might split, at
+semicolons, tabs or line ends, gets one before each part that would be a formula as well. The marks can be taken off
+again without loss (``original_cell``), so that a written table reads back as exactly what it was made from.
 """
 
 import contextlib
@@ -11,13 +12,17 @@ import os
 import re
 import secrets
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from pathlib import Path, PurePosixPath
+
+from blocks.private_files import make_folder_for_people, open_to_people
 
 Cell = str | int | float | Decimal | None
 
 _MARK = "'"
+# Where spreadsheets split a line, besides the comma: they go by the country, by what they guess, or by who asks them.
+_SPLIT = re.compile("([;\t\r\n])")
 _PLAIN_NUMBER = re.compile(r"[-+]?[0-9]+(\.[0-9]+)?")
 # Spreadsheets drop white space and what has no width before they look for a formula.
 _IGNORED_BY_SPREADSHEETS = " \xa0\u3000\u200b\u200c\u200d\u2060\ufeff\x00"
@@ -32,26 +37,59 @@ _INVISIBLE = re.compile(
 
 
 def neutral_cell(text: str) -> str:
-    """Mark a text with a leading ``'`` where a spreadsheet would calculate it.
+    """Mark a text with a leading ``'`` where a spreadsheet would calculate it, or a part of it that it splits off.
 
-    Text that starts with marks and then a formula gets one more, so that taking off one always restores it.
+    Such a part is marked too. Text that has marks already gets one more, so that taking off one always restores it.
     """
-    return _MARK + text if _is_formula(text.lstrip(_MARK)) else text
+    safe = _parts(text, _mark_more)
+    return _MARK + safe if safe != text or _is_formula(text.lstrip(_MARK)) else text
 
 
 def original_cell(text: str) -> str:
-    """Take the mark off again: the text that ``neutral_cell`` was given."""
-    return text[1:] if text.startswith(_MARK) and _is_formula(text.lstrip(_MARK)) else text
+    """Take the marks off again: the text that ``neutral_cell`` was given."""
+    if not text.startswith(_MARK):
+        return text
+    original = _parts(text[1:], _mark_less)
+    if neutral_cell(original) == text:
+        return original
+    # Written by a version that marked the whole cell only.
+    return text[1:] if _is_formula(text.lstrip(_MARK)) else text
+
+
+def _parts(text: str, changed: Callable[[str], str]) -> str:
+    """The text with each part changed but for the first, where a reader that does not split at commas would split it.
+
+    To such a reader, quotation marks inside a cell are no reason not to split: they only count at its beginning.
+    """
+    first, *rest = _SPLIT.split(text)
+    return first + "".join(
+        separator + changed(part) for separator, part in zip(rest[::2], rest[1::2], strict=True)
+    )
+
+
+def _mark_more(part: str) -> str:
+    return _MARK + part if _begins_like_one(part.lstrip(_MARK)) else part
+
+
+def _mark_less(part: str) -> str:
+    return part[1:] if part.startswith(_MARK) and _begins_like_one(part.lstrip(_MARK)) else part
+
+
+def _begins_like_one(part: str) -> bool:
+    """A number counts as well: what stands behind it in the cell is another cell's text."""
+    return _has_sign(part.lstrip(_IGNORED_BY_SPREADSHEETS + '"'))
 
 
 def _is_formula(text: str) -> bool:
     if text[:1] in {"\t", "\r", "\n"}:
         return True
     text = text.lstrip(_IGNORED_BY_SPREADSHEETS)
+    return _has_sign(text) and not _PLAIN_NUMBER.fullmatch(text)
+
+
+def _has_sign(text: str) -> bool:
     # NFKC brings the full-width, small and raised forms of the four signs back to the plain ones.
-    return unicodedata.normalize("NFKC", text[:1]) in {"=", "+", "-", "@"} and not _PLAIN_NUMBER.fullmatch(
-        text
-    )
+    return unicodedata.normalize("NFKC", text[:1]) in {"=", "+", "-", "@"}
 
 
 def cell_text(value: Cell) -> str:
@@ -99,9 +137,15 @@ def visible(text: str) -> str:
     return _INVISIBLE.sub(lambda found: f"[U+{ord(found[0]):04X}]", text)
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write the file whole or not at all; who reads it meanwhile sees the one before. Raises OSError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+def write_atomically(path: Path, content: bytes, *, private: bool = False) -> None:
+    """Write the file whole or not at all; who reads it meanwhile sees the one before. Raises OSError.
+
+    It is for people, by the user's umask, unless it is ``private``.
+    """
+    if private:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    else:
+        make_folder_for_people(path.parent)
     # The name of a file that was left half-written by a crash says what it is and is never used again.
     partial = path.with_name(f".{path.name}.{secrets.token_hex(8)}.partial")
     try:
@@ -109,6 +153,8 @@ def write_atomically(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
+        if not private:
+            open_to_people(partial)
         partial.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):

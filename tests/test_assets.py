@@ -45,12 +45,12 @@ def test_looking_makes_nothing(store: AssetStore, tmp_path: Path) -> None:
 
 def test_an_asset_is_kept_under_its_hash(store: AssetStore) -> None:
     temporary = download(store)
-    temporary.chmod(0o600)
+    temporary.chmod(0o644)
     assert store.keep(temporary, expected_sha256=SHA256) == (SHA256, len(CONTENT))
     path = store.path(SHA256)
     assert path == store.root / "objects" / SHA256[:2] / SHA256
     assert path.read_bytes() == CONTENT
-    assert stat.S_IMODE(path.stat().st_mode) == 0o644
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert files_below(store.root) == [f"objects/{SHA256[:2]}/{SHA256}"]
     assert store.has(SHA256)
     assert store.has(SHA256, len(CONTENT))
@@ -186,7 +186,8 @@ def read_only() -> Iterator[AssetStore]:
     with tempfile.TemporaryDirectory() as name:
         root = os.geteuid() == 0
         store = AssetStore(Path(name))
-        store.keep(download(store))
+        sha256, _ = store.keep(download(store))
+        store.path(sha256).chmod(0o444)
         folders = [Path(name), *(path for path in Path(name).rglob("*") if path.is_dir())]
         for folder in folders:
             folder.chmod(0o555)

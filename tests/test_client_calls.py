@@ -84,7 +84,20 @@ async def test_the_service_says_how_long_to_wait() -> None:
     async with script.client() as client:
         await client.balance()
     assert 7 <= script.slept[0] <= 8
-    assert 60 <= script.slept[1] <= 61
+    assert 600 <= script.slept[1] <= 601
+
+
+async def test_a_wait_beyond_the_patience_is_not_begun() -> None:
+    later = refusal(503, headers={"Retry-After": "30"})
+    for patience, slept in ((29, 0), (30, 1), (59, 1), (60, 2)):
+        script = Script(later, later, envelope({"balance": "1"}))
+        async with script.client(patience_seconds=patience) as client:
+            if patience < 60:
+                with pytest.raises(Unavailable):
+                    await client.balance()
+            else:
+                await client.balance()
+        assert len(script.slept) == slept
 
 
 def test_back_off_has_full_jitter_and_a_cap() -> None:

@@ -173,7 +173,7 @@ def test_remote_inputs_are_fetched_once_and_private_addresses_only_where_allowed
         assert asked == ["/mug.png"]
 
 
-def test_settings_come_from_a_named_block_and_the_environment_beats_it(
+def test_settings_come_from_a_named_block_and_never_name_two_accounts(
     tmp_path: Path, workplace: Workplace
 ) -> None:
     register = [PREFECT, "block", "register", "--module", "blocks.prefect_blocks"]
@@ -199,10 +199,19 @@ def test_settings_come_from_a_named_block_and_the_environment_beats_it(
         finished = workplace.run("run", campaign, "--account", name, "--json")
         assert finished.status == 0, finished
         assert len(service.books.predictions()) == 1
-        wrong = workplace.run("run", campaign, "--account", name, WAVESPEED_API_KEY="wrong-key")
-        assert wrong.status == 0, "all of it is cached, so the key is not needed"
         other = workplace.campaign([{"brief": "b", "edit_prompt": "y", "edit_image": "mug.png"}], "other.csv")
-        assert workplace.run("run", other, "--account", name, WAVESPEED_API_KEY="wrong-key").status == 4
+        for command in ("run", "plan", "reconcile"):
+            arguments = [other] if command != "reconcile" else []
+            refused = workplace.run(command, *arguments, "--account", name, WAVESPEED_API_KEY="wrong-key")
+            assert refused.status == 2, refused
+            assert f"the environment gives another key than the block {name}" in refused.stderr
+            assert "wrong-key" not in refused.stderr
+        (workplace.folder / ".env").write_text("WAVESPEED_BASE_URL=https://elsewhere.example\n")
+        refused = workplace.run("run", other, "--account", name)
+        assert refused.status == 2, refused
+        assert f".env gives another address than the block {name}" in refused.stderr
+        (workplace.folder / ".env").unlink()
+        assert len(service.books.predictions()) == 1
         missing = workplace.run("run", campaign, "--account", "nobody")
         assert missing.status == 2
         assert "nobody" in missing.stderr
@@ -222,6 +231,7 @@ def test_settings_come_from_a_named_block_and_the_environment_beats_it(
         ),
         ({"CAMPAIGN_HOME": "mug.png"}, "mug.png"),
         ({"PREFECT_HOME": "/dev/null"}, "PREFECT_HOME /dev/null cannot be used"),
+        ({"CAMPAIGN_BUDGET_PER_DAYS": "0.01"}, "did you mean CAMPAIGN_BUDGET_PER_DAY?"),
     ],
 )
 def test_what_a_run_would_refuse_is_refused_before_anything_is_started(

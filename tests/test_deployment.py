@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -128,6 +128,8 @@ def test_a_worker_runs_the_deployment_when_it_is_due(server: Server, tmp_path: P
         },
     )
     deployment = server.ask("GET", "/deployments/name/campaign/scheduled")
+    # Where this worker's runs read and write; the project itself lies where it lay when the deployment was made.
+    server.environment["CAMPAIGN_PROJECT"] = str(tmp_path)
     with server.running("worker", "start", "--pool", "campaigns", "--type", "process"):
         wait_until(
             lambda: any(
@@ -146,25 +148,62 @@ def test_a_worker_runs_the_deployment_when_it_is_due(server: Server, tmp_path: P
     assert (cost.parent / "assets/a/edit-1.png").is_file()
 
 
-def test_a_deployed_run_reads_only_below_its_campaigns_folder(workplace: Workplace) -> None:
-    """The flow as a deployment calls it, its deployment's id given the way Prefect gives it."""
-    workplace.picture("outside.png")
-    inner = Workplace(workplace.folder / "inner")
-    inner.campaign([{"brief": "a", "edit_prompt": "warm", "edit_image": "../outside.png"}])
+def deployed(folder: Path, environment: Mapping[str, str], *arguments: str) -> str:
+    """The flow as a deployment calls it, its deployment's id given the way Prefect gives it: how it ended, and why."""
     script = (
         "import asyncio, sys; from flows.prefect_server import prepare_environment; prepare_environment()\n"
         "from flows.campaign import campaign\n"
-        "state = asyncio.run(campaign(csv=sys.argv[1], return_state=True))\n"
+        "state = asyncio.run(campaign(csv=sys.argv[1], out=sys.argv[2], return_state=True))\n"
         "print(state.type.value, state.message)\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script, str(inner.folder / "spring.csv")],
-        cwd=workplace.folder,
-        env=workplace.environment | {"PREFECT__RUNTIME__DEPLOYMENT__ID": "some-deployment"},
+        [sys.executable, "-c", script, *arguments],
+        cwd=folder,
+        env={**environment, "PREFECT__RUNTIME__DEPLOYMENT__ID": "some-deployment"},
         capture_output=True,
         text=True,
         check=False,
         timeout=120,
     )
-    assert "FAILED" in done.stdout, done.stderr
-    assert "lies outside the folder" in done.stdout
+    assert done.stdout, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_deployed_run_reads_and_writes_only_below_its_workers_root(
+    workplace: Workplace, named: bool
+) -> None:
+    """By name, by `..` and by links, whatever the flow run's parameters are; unnamed, it is the working directory."""
+    outside = workplace.folder
+    secret = workplace.picture("outside.png")
+    inner = outside / "project"
+    place = Workplace(inner / "spring")
+    folder = outside if named else inner
+    environment = workplace.environment | ({"CAMPAIGN_PROJECT": "project"} if named else {})
+    (inner / "shared").mkdir()
+    (inner / "link.png").symlink_to(outside / secret)
+    (inner / "away").symlink_to(outside)
+    place.picture("../shared/mug.png")
+    place.campaign(
+        [
+            {"brief": "a", "edit_prompt": "warm", "edit_image": "../shared/mug.png"},
+            {"brief": "b", "edit_prompt": "warm", "edit_image": "../../outside.png"},
+            {"brief": "c", "edit_prompt": "warm", "edit_image": "../link.png"},
+        ]
+    )
+    told = deployed(folder, environment, "spring/spring.csv", "runs")
+    assert told.startswith("FAILED"), told
+    assert ":2:" not in told  # next to the campaign's own folder, and below the root
+    assert told.count("lies outside the folder") == 2
+
+    (outside / "other.csv").write_bytes((place.folder / "spring.csv").read_bytes())
+    for csv, out in (
+        (str(outside / "other.csv"), str(outside / "elsewhere")),
+        ("../other.csv", "../elsewhere"),
+        ("away/other.csv", "away/elsewhere"),
+    ):
+        told = deployed(folder, environment, csv, out)
+        assert told.startswith("FAILED"), told
+        assert f"csv {csv}: lies outside {inner}" in told
+        assert f"out {out}: lies outside {inner}" in told
+    assert not (outside / "elsewhere").exists()

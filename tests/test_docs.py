@@ -127,7 +127,6 @@ def test_named_commands_variables_and_files_exist(document: Path) -> None:
     variables = {str(field.validation_alias) for field in Settings.model_fields.values()}
     assert set(re.findall(r"\b(?:CAMPAIGN|WAVESPEED)_[A-Z_]+\b", text)) <= {
         *variables,
-        "CAMPAIGN_PROJECT",
         "WAVESPEED_API_HOST",  # another program's
     }
 

@@ -2,11 +2,13 @@
 
 import csv
 import io
+import re
+import unicodedata
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from record_samples import HOSTILE_TEXTS
 
@@ -30,7 +32,6 @@ from tasks.exports import (
         "+1+1",
         "-1-1",
         "@SUM(A1)",
-        "\t=1",
         "\rx",
         "\nx",
         "＝1",  # noqa: RUF001 - the full-width form is the point
@@ -51,13 +52,42 @@ def test_a_formula_is_marked(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "a=1", "-1.5", "+3", "0", "12.50", "'quoted'", "mug", "a\n=b", "#REF", "'s"]
+    ("text", "safe"),
+    [
+        ("x;=1+1", "'x;'=1+1"),
+        ("x\t=1+1", "'x\t'=1+1"),
+        ("x; \u200b@SUM(A1);y;-2", "'x;' \u200b@SUM(A1);y;'-2"),
+        ("\t=1", "'\t'=1"),
+        ("a\n=b", "'a\n'=b"),
+        ('x;"=1"', "'x;'\"=1\""),
+        ("x;'=1", "'x;''=1"),
+        ("=1;=2", "'=1;'=2"),
+        ("'=1;2", "''=1;2"),
+        ("one;two;three", "one;two;three"),
+        ("x;'s", "x;'s"),
+    ],
+)
+def test_a_part_that_a_spreadsheet_would_split_off_is_marked_as_well(text: str, safe: str) -> None:
+    assert neutral_cell(text) == safe
+    assert original_cell(safe) == text
+
+
+def test_what_an_earlier_version_marked_is_read() -> None:
+    assert original_cell("'=1;=2") == "=1;=2"
+    assert original_cell("'a;=2") == "'a;=2"  # was not marked: the mark is the text's own
+
+
+@pytest.mark.parametrize(
+    "text", ["", "a=1", "-1.5", "+3", "0", "12.50", "'quoted'", "mug", "a;b", "#REF", "'s"]
 )
 def test_what_no_spreadsheet_calculates_stays(text: str) -> None:
     assert neutral_cell(text) == text
 
 
-@given(st.one_of(st.text(max_size=8), st.text(alphabet="'=+-@ \t\rx1.＝", max_size=6)))  # noqa: RUF001 - a formula's sign
+HOSTILE = st.text(alphabet="'\"=+-@ ;,\t\r\nx1.＝", max_size=10)  # noqa: RUF001 - a formula's sign
+
+
+@given(st.one_of(st.text(max_size=8), HOSTILE))
 def test_the_mark_comes_off_without_loss(text: str) -> None:
     assert original_cell(neutral_cell(text)) == text
 
@@ -67,6 +97,27 @@ def test_a_written_csv_reads_back(rows: list[list[str]]) -> None:
     written = csv_bytes(["a", "b"], rows).decode()
     header, *read = csv.reader(io.StringIO(written, newline=""))
     assert header == ["a", "b"]
+    assert [[original_cell(cell) for cell in row] for row in read] == rows
+
+
+@settings(max_examples=500)
+@given(
+    st.lists(
+        st.lists(st.one_of(HOSTILE, st.text(max_size=8)), min_size=3, max_size=3), min_size=1, max_size=4
+    ),
+    st.sampled_from([",", ";", "\t"]),
+)
+def test_no_reader_finds_a_formula_wherever_it_splits(rows: list[list[str]], separator: str) -> None:
+    """As a spreadsheet reads the file that splits there; the text that was written comes back exactly."""
+    written = csv_bytes(["brief", "prompt", "note"], rows).decode()
+    for row in csv.reader(io.StringIO(written, newline=""), delimiter=separator):
+        for cell in row:
+            shown = cell.lstrip(" \xa0\u3000\u200b\u200c\u200d\u2060\ufeff\x00")
+            sign = unicodedata.normalize("NFKC", shown[:1])
+            # A number is none, whatever follows it from the cells beside it: that is no expression.
+            number = re.match(r"[-+][0-9]+(\.[0-9]+)?(,|$)", shown)
+            assert number or sign not in {"=", "+", "-", "@"} or not sign, (cell, written)
+    _, *read = csv.reader(io.StringIO(written, newline=""))
     assert [[original_cell(cell) for cell in row] for row in read] == rows
 
 

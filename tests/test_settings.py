@@ -37,9 +37,11 @@ FIELDS: dict[str, tuple[str, str, str, str, str, Any]] = {
     "simulator_clock": ("CAMPAIGN_SIMULATOR_CLOCK", "1", "2", "3", "4", 0.02),
     "allow_private_inputs": ("CAMPAIGN_ALLOW_PRIVATE_INPUTS", "true", "false", "true", "false", False),
     "marked_copies": ("CAMPAIGN_MARKED_COPIES", "false", "true", "false", "true", True),
+    "project": ("CAMPAIGN_PROJECT", "flag", "environment", "file", "block", None),
     "notify": ("CAMPAIGN_NOTIFY", "slack/a", "slack/b", "slack/c,mail/d", "slack/e", None),
     "notify_on": ("CAMPAIGN_NOTIFY_ON", "failure", "hold", "failure,hold", "end,hold", "end"),
 }
+OF_AN_ACCOUNT = ("api_key", "base_url")
 
 
 @dataclass
@@ -84,10 +86,12 @@ def test_flag_beats_environment_beats_file_beats_block_beats_default(place: Plac
     variable, flag, environment, file, block, default = FIELDS[field]
     assert getattr(load_settings(), field) == default
     assert plain(getattr(load_settings(block={field: block}), field)) == block
+    # Where a block differs in these, the run is refused: see below.
+    lower = {} if field in OF_AN_ACCOUNT else {field: block}
     place.write(**{variable: file})
-    assert plain(getattr(load_settings(block={field: block}), field)) == file
+    assert plain(getattr(load_settings(block=lower), field)) == file
     place.set(**{variable: environment})
-    assert plain(getattr(load_settings(block={field: block}), field)) == environment
+    assert plain(getattr(load_settings(block=lower), field)) == environment
     assert plain(getattr(load_settings({field: flag}, {field: block}), field)) == flag
 
 
@@ -260,3 +264,165 @@ def test_a_home_of_prefect_s_that_cannot_be_used_is_refused(place: Place, unusab
     place.set(PREFECT_HOME=unusable)
     with pytest.raises(InvalidInput, match=r"PREFECT_HOME .* cannot be used .*Nothing was spent"):
         point_prefect_home(load_settings())
+
+
+def problems(block: dict[str, Any] | None = None, account: str | None = None) -> list[str]:
+    with pytest.raises(InvalidInput) as caught:
+        load_settings(block=block, account=account)
+    head, *lines = str(caught.value).splitlines()
+    assert head == "the settings cannot be used:"
+    return lines
+
+
+@pytest.mark.parametrize("above", ["the environment", ".env"])
+@pytest.mark.parametrize(
+    ("field", "what", "block", "other"),
+    [
+        ("api_key", "key", "canary-of-client-b", "canary-of-client-a"),
+        ("base_url", "address", "https://b.example", "https://a.example"),
+    ],
+)
+def test_a_block_and_what_comes_before_it_never_name_two_accounts(
+    place: Place, above: str, field: str, what: str, block: str, other: str
+) -> None:
+    variable = FIELDS[field][0]
+    (place.set if above == "the environment" else place.write)(**{variable: other})
+    given = {field: SecretStr(block) if field == "api_key" else block}
+    (told,) = problems(given, "client-b")
+    assert told.startswith(
+        f"{variable}: {above} gives another {what} than the block client-b, so it is not clear"
+    )
+    assert f"take it out of {above}, or name no block" in told
+    assert block not in told
+    assert other not in told
+    # Where they agree, or only one of them says it, there is nothing to refuse.
+    assert plain(getattr(load_settings(), field)) == other
+    (place.set if above == "the environment" else place.write)(**{variable: block})
+    assert plain(getattr(load_settings(block=given, account="client-b"), field)) == block
+
+
+def test_what_agrees_with_the_block_hides_what_does_not(place: Place) -> None:
+    place.set(WAVESPEED_API_KEY="one", WAVESPEED_BASE_URL="https://API.example/")
+    place.write(WAVESPEED_API_KEY="two")
+    block = {"api_key": SecretStr("one"), "base_url": "https://api.example"}
+    assert load_settings(block=block, account="b").required_key().get_secret_value() == "one"
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("CAMPAIGN_BUDGET_PER_DAYS", "CAMPAIGN_BUDGET_PER_DAY"),
+        ("CAMPAIGN_BUDGET", "CAMPAIGN_BUDGET_PER_DAY"),
+        ("CAMPAIGN_DAILY_BUDGET", "CAMPAIGN_BUDGET_PER_DAY"),
+        ("campaign_budget_per_days", "CAMPAIGN_BUDGET_PER_DAY"),
+        ("CAMPAIN_BUDGET_PER_DAY", "CAMPAIGN_BUDGET_PER_DAY"),
+        ("CAMPAIGN_MAX_CONCURENT", "CAMPAIGN_MAX_CONCURRENT"),
+        ("CAMPAIGN_PER_MINUTE_IMAGES", "CAMPAIGN_IMAGES_PER_MINUTE"),
+        ("CAMPAIGN_LEDGER", "CAMPAIGN_LEDGER_URL"),
+        ("CAMPAIGN_HOM", "CAMPAIGN_HOME"),
+        ("WAVESPEED_APIKEY", "WAVESPEED_API_KEY"),
+        ("WAVESPEED_API_KEYS", "WAVESPEED_API_KEY"),
+    ],
+)
+def test_a_name_that_is_nearly_a_setting_s_is_refused(place: Place, name: str, meant: str) -> None:
+    wrong = f"{name}: is no setting of this program; did you mean {meant}?"
+    place.set(**{name: "0.01"})
+    assert problems() == [wrong]
+    place.set(**{name: ""})
+    load_settings()
+    place.write(A="1", **{name: "0.01"})
+    assert problems() == [f".env:2: {wrong}"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            "PATH",
+            "HOME",
+            "PREFECT_API_URL",
+            "PREFECT_HOME",
+            "PREFECT_API_URI",
+            "OPENAI_API_KEY",
+            "BUDGET_PER_DAY",
+        ),
+        *(
+            "CAMPAIGN_ID",
+            "CAMPAIGN_NAME",
+            "CAMPAIGN_URL",
+            "CAMPAIGN_SOURCE",
+            "CAMPAIGN_",
+            "WAVESPEED_API_HOST",
+        ),
+        *("MAX_CONCURRENT", "API_KEY"),
+    ],
+)
+def test_names_of_other_programs_are_theirs(place: Place, name: str) -> None:
+    place.set(**{name: "x"})
+    load_settings()
+    place.monkeypatch.delenv(name)
+    place.write(**{name: "x"})
+    if name.startswith(("CAMPAIGN_", "WAVESPEED_")):
+        # In the file, which is this program's too, every name that looks like its own has to be one.
+        assert problems() == [
+            f".env:1: {name}: is no setting of this program; docs/settings.md has all of them"
+        ]
+    else:
+        load_settings()
+
+
+def test_every_setting_is_told_by_its_own_name_from_the_others(place: Place) -> None:
+    """A setting that is near another one must not be taken for its misspelling."""
+    for variable, *_, file, _block, _default in FIELDS.values():
+        place.write(**{variable: file, variable.lower(): file})
+        load_settings()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "CAMPAIGN_BUDGET_PER_DAY 5",
+        "CAMPAIGN_BUDGET_PER_DAY: 5",
+        "CAMPAIGN_BUDGET_PER_DAY:5",
+        'CAMPAIGN_HOME="no end',
+        "=5",
+        "canary-key-0123456789abcdef",
+    ],
+)
+def test_a_line_that_cannot_be_read_is_refused(
+    place: Place, capfd: pytest.CaptureFixture[str], line: str
+) -> None:
+    (place.folder / ".env").write_text(f"# ours\n\nexport CAMPAIGN_HOME=here\n{line}\n", "utf-8")
+    assert problems() == [".env:4: cannot be read; write NAME=VALUE, and quotation marks around blanks"]
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_file_s_byte_order_mark_is_no_part_of_its_first_name(place: Place) -> None:
+    (place.folder / ".env").write_text("\ufeffCAMPAIGN_BUDGET_PER_DAY=0.01\n", "utf-8")
+    assert load_settings().day_cap == 10_000
+
+
+def test_names_and_values_are_told_together(place: Place) -> None:
+    place.set(CAMPAIGN_BUDGET="1", CAMPAIGN_MAX_CONCURRENT="0")
+    (place.folder / ".env").write_text(
+        "CAMPAIGN_HOMES=a\nCAMPAIGN_POLL_SECONDS=often\nwhat is this\n", "utf-8"
+    )
+    told = problems({"api_key": "b"}, "b")
+    assert [line.split(": ")[0] for line in told] == [
+        ".env:1",
+        ".env:3",
+        "CAMPAIGN_BUDGET",
+        "CAMPAIGN_MAX_CONCURRENT",
+        "CAMPAIGN_POLL_SECONDS",
+    ]
+
+
+def test_a_file_that_may_not_be_read(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    place.write(CAMPAIGN_HOME="here")
+
+    def refuse(*_: object, **__: object) -> str:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_text", refuse)
+    with pytest.raises(InvalidInput, match=r"\.env cannot be read \(Permission denied\)"):
+        load_settings()

@@ -241,6 +241,22 @@ async def test_429_pauses_as_long_as_asked_and_goes_on(desk: Desk, asked_for: fl
     assert the_attempt(bench, work) == attempt  # and it was one reservation all along
 
 
+async def test_a_pause_is_as_long_as_the_service_says(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.account.submits = [
+        RateLimited("slow down", retry_after=300),
+        RateLimited("slow down", retry_after=599),
+    ]
+    bench, paused = desk.bench(patience_seconds=900), []
+
+    async def sleep(seconds: float) -> None:
+        paused.append(seconds)
+
+    monkeypatch.setattr(bench.stop, "sleep", sleep)
+    monkeypatch.setattr(bench.limits, "pause", lambda _kind, _seconds: None)
+    await desk.submit(bench, edit_work())
+    assert paused == [300, 599]
+
+
 async def test_429_pauses_everybody_of_that_kind(desk: Desk) -> None:
     desk.account.submits = [RateLimited("slow down", retry_after=0.2)]
     bench = desk.bench()

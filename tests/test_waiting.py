@@ -18,7 +18,7 @@ from tasks.paying.waiting import DeadlinePassed, PredictionWatch, Watched
 async def one(
     service: Service, seconds: float, *, status: str = "completed", **options: Any
 ) -> tuple[Watched, float]:
-    settings = {name: options.pop(name) for name in ("poll", "usual") if name in options}
+    settings = {name: options.pop(name) for name in ("poll", "usual", "patience_seconds") if name in options}
     running = service.start(1, seconds, status=status)
     return await wait(watch_of(service, **settings), running, **options)
 
@@ -151,6 +151,20 @@ def test_a_rate_limit_is_honoured() -> None:
     moments = [moment for _, moment, _ in service.looks]
     assert len(moments) == 2
     assert moments[1] - moments[0] >= 50
+
+
+@pytest.mark.parametrize(("asked_for", "patience", "waited"), [(300, 900, 300), (3600, 100, 100)])
+def test_a_look_comes_as_late_as_asked_within_the_patience(
+    asked_for: float, patience: float, waited: float
+) -> None:
+    def trouble(_: str) -> None:
+        if clock() < 20:
+            raise RateLimited("slow down", retry_after=asked_for)
+
+    service = Service(trouble=trouble)
+    run(one(service, 5.0, patience_seconds=patience))
+    moments = [moment for _, moment, _ in service.looks]
+    assert moments[1] - moments[0] == pytest.approx(waited, abs=1)
 
 
 def test_a_refusing_account_ends_the_wait_at_once() -> None:

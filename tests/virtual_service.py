@@ -122,11 +122,13 @@ def watch_of(
     poll: float = 2.0,
     usual: tuple[float, float] | None = None,
     note: Callable[[str], None] = lambda _: None,
+    patience_seconds: float = 900,
 ) -> PredictionWatch:
     return PredictionWatch(
         service,
         poll_seconds=poll,
         expected_seconds=lambda _: usual,
+        patience_seconds=patience_seconds,
         clock=clock,
         sleep=asyncio.sleep,
         now=now,

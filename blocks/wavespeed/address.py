@@ -1,19 +1,9 @@
 """Where the API is: an address that the key may be sent to."""
 
-import ipaddress
 from urllib.parse import urlsplit
 
 from blocks.errors import InvalidInput
-
-
-def is_loopback(host: str) -> bool:
-    """By the text alone: a name that merely resolves to loopback today may resolve elsewhere tomorrow."""
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+from blocks.proxies import is_loopback
 
 
 def checked_base_url(base_url: str) -> str:

@@ -7,7 +7,8 @@ from typing import Any
 
 DEEPEST = 64
 MOST_VALUES = 1_000_000
-_MOST_DIGITS = 18  # fits 64 bits with its sign
+# An id may be a number of 128 bits. What is reckoned with has a bound of its own where it is read.
+_MOST_DIGITS = 39
 _LONGEST_FRACTION = 1100  # some services write a double with every digit that it has
 _LARGEST_EXPONENT = 30
 

@@ -45,7 +45,8 @@ class WaveSpeedClient:
     """The account's client; use it as ``async with WaveSpeedClient(key, url) as client``.
 
     ``request_timeout`` bounds a whole exchange in seconds, uploads aside. Calls that are safe to repeat are
-    tried ``max_tries`` times with back-off; ``submit`` is sent once. Every call raises ServiceErrors
+    tried ``max_tries`` times with back-off, or as late as the service asks, ``patience_seconds`` in all;
+    ``submit`` is sent once. Every call raises ServiceErrors
     (blocks.errors). The key goes to the origin of ``base_url`` only; construction raises InvalidInput where
     it must not go there. ``allow_private`` lets upload tickets name hosts in private networks.
     ``transport`` replaces the network.
@@ -58,6 +59,7 @@ class WaveSpeedClient:
         *,
         request_timeout: float = 60,
         max_tries: int = 4,
+        patience_seconds: float = 900,
         sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
         allow_private: bool = False,
         transport: httpx.AsyncBaseTransport | None = None,
@@ -67,6 +69,7 @@ class WaveSpeedClient:
             base_url,
             request_timeout=request_timeout,
             max_tries=max_tries,
+            patience_seconds=patience_seconds,
             sleep=sleep,
             transport=transport,
         )

@@ -12,8 +12,9 @@ import httpx
 from pydantic import SecretStr
 
 from blocks.errors import InvalidInput, Transient, Unavailable
+from blocks.proxies import UNUSABLE_PROXY, is_loopback
 from blocks.retry_after import http_date
-from blocks.wavespeed.address import checked_base_url, checked_key, is_loopback
+from blocks.wavespeed.address import checked_base_url, checked_key
 from blocks.wavespeed.body import ACCEPTED_ENCODINGS, read_body
 from blocks.wavespeed.clock_skew import ClockSkew, SkewObserver
 from blocks.wavespeed.envelope import Answer, read_answer
@@ -51,6 +52,7 @@ class Connection:
         *,
         request_timeout: float,
         max_tries: int,
+        patience_seconds: float,
         sleep: Callable[[float], Awaitable[None]],
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
@@ -62,6 +64,7 @@ class Connection:
         self._key = SecretStr(checked_key(api_key.get_secret_value()))
         self._request_timeout = request_timeout
         self._max_tries = max_tries
+        self._patience_seconds = patience_seconds
         self._sleep = sleep
         self._skew = SkewObserver()
         self.host = httpx.URL(self.base_url).host
@@ -89,10 +92,7 @@ class Connection:
                 transport=transport,
             )
         except (ImportError, ValueError) as error:
-            raise InvalidInput(
-                "The proxy settings of the environment (HTTPS_PROXY, ALL_PROXY) cannot be used; "
-                "correct or unset them."
-            ) from error
+            raise InvalidInput(UNUSABLE_PROXY) from error
 
     async def aclose(self) -> None:
         await self._http.aclose()
@@ -197,12 +197,17 @@ class Connection:
         )
 
     async def repeated(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Return what ``attempt`` does, tried again after passing errors, with back-off between."""
+        """Return what ``attempt`` does, tried again after passing errors, with back-off between.
+
+        Where the service says how long, that is waited; a wait beyond the patience is not begun.
+        """
+        waited = 0.0
         for tries in range(1, self._max_tries + 1):
             try:
                 return await attempt()
             except Transient as error:
-                if tries == self._max_tries:
+                waited += error.retry_after or 0.0
+                if tries == self._max_tries or waited > self._patience_seconds:
                     raise
                 await self._sleep(backoff_seconds(tries, error.retry_after))
         raise AssertionError("the last try returns or raises")

@@ -7,6 +7,7 @@ from importlib import resources
 from pathlib import Path
 
 from blocks.errors import InvalidInput
+from blocks.private_files import open_to_people
 from flows.talk import say
 from tasks.briefs.starter import MEDIA, starter_csv
 from tasks.exports import write_atomically
@@ -70,5 +71,6 @@ def _create(path: Path, content: bytes) -> None:
         # A disk without links: not whole at once there, but still over no other file.
         with path.open("xb") as file:
             file.write(content)
+        open_to_people(path)
     finally:
         partial.unlink(missing_ok=True)

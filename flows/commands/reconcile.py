@@ -16,7 +16,7 @@ from blocks.settings import Settings
 from flows.chosen_settings import chosen_settings
 from flows.commands.past import write_past_run
 from flows.reconcile import ReconcileOptions, reconcile
-from flows.talk import print_json, say
+from flows.talk import after_printing, print_json, say
 from tasks.exports import visible
 from tasks.reconciling.person_decisions import PersonDecisions
 from tasks.reconciling.reconciliation import NEEDS_PERSON, AttemptLine, Reconciliation, Verdict, moment_text
@@ -49,15 +49,14 @@ async def reconcile_account(request: ReconcileRequest) -> int:
     found = await reconcile(settings, ReconcileOptions(request.run, decisions))
     if found.run is not None:
         _keep_with_the_run(settings, found)
-    if request.as_json:
-        print_json(found.document())
-    else:
-        _print(found)
+    status = after_printing(
+        int(found.status), lambda: print_json(found.document()) if request.as_json else _print(found)
+    )
     if found.account_total is not None:
         say(found.account_total.text())
     if found.bill_problem is not None:
         say(f"the account's bill could not be read, so no amount was compared: {found.bill_problem}")
-    return int(found.status)
+    return status
 
 
 def _keep_with_the_run(settings: Settings, found: Reconciliation) -> None:

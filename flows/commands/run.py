@@ -22,7 +22,7 @@ from flows.preparation import (
     prepared,
     refuse_what_the_budget_does_not_cover,
 )
-from flows.talk import print_json, say
+from flows.talk import after_printing, print_json, say
 from tasks.endings import ExitStatus
 from tasks.planning.plan_file import ApprovedPlan, read_plan
 from tasks.record import BriefRecord
@@ -62,7 +62,8 @@ async def run_campaign(request: RunRequest) -> int:
         refuse_an_unusable_home(settings)
         if request.account or request.workspace:
             await stack.enter_async_context(prefect_server(prefect_home))
-            settings = load_settings(flags, await block_values(request.account, request.workspace))
+            values = await block_values(request.account, request.workspace)
+            settings = load_settings(flags, values, account=request.account)
         if approved is not None and request.plan is not None:
             context = prepared_as_approved(settings, approved, request.plan, options.csv)
         else:
@@ -81,7 +82,8 @@ async def run_campaign(request: RunRequest) -> int:
     if request.as_json:
         from tasks.run_files.recording import summary
 
-        print_json(summary(closed.record, str(closed.folder)))
+        document = summary(closed.record, str(closed.folder))
+        return after_printing(int(closed.status), lambda: print_json(document))
     return int(closed.status)
 
 

@@ -158,7 +158,7 @@ def _figures(
     figures = figures_of(record, cause_of)
     with contextlib.suppress(OSError):
         known = _KeptFigures(version=_VERSION, settled=settled, figures=figures)
-        write_atomically(kept, known.model_dump_json().encode())
+        write_atomically(kept, known.model_dump_json().encode(), private=True)
     return figures
 
 

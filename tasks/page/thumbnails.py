@@ -20,6 +20,7 @@ from blocks.clips import still_of_clip
 from blocks.errors import MediaError
 from blocks.media_preparation import plain_picture
 from blocks.pictures import open_picture
+from blocks.private_files import make_folder_for_people, open_to_people
 
 # Raised when a thumbnail would look different: those of another recipe are not used.
 _RECIPE = 1
@@ -62,7 +63,7 @@ class Thumbnails:
         wanted = {(original.sha256, size): original for original, size in originals}
         if not wanted:
             return {}
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder_for_people(folder)
         with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
             kept = pool.map(lambda item: self._kept(item[1], item[0][1]), wanted.items())
             found = {}
@@ -142,6 +143,7 @@ def _copy(path: Path, destination: Path) -> None:
     partial = destination.with_name(f".{uuid.uuid4().hex}.partial")
     try:
         shutil.copyfile(path, partial)
+        open_to_people(partial)
         partial.replace(destination)
     finally:
         partial.unlink(missing_ok=True)

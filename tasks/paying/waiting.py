@@ -66,6 +66,7 @@ class PredictionWatch:
         *,
         poll_seconds: float,
         expected_seconds: Callable[[str], tuple[float, float] | None],
+        patience_seconds: float = 900.0,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -75,6 +76,7 @@ class PredictionWatch:
         self._silence = Silence(note)
         self._poll_seconds = poll_seconds
         self._expected_seconds = expected_seconds
+        self._patience_seconds = patience_seconds
         self._sleep = sleep
         self._clock = clock
         self._now = now
@@ -121,6 +123,7 @@ class PredictionWatch:
             next_look=submitted_at_monotonic + min(first_look(shortest, usual), deadline_seconds),
             seen_running_at=submitted_at_monotonic,
             ended=asyncio.get_running_loop().create_future(),
+            patience=self._patience_seconds,
         )
         self._waiting.add(waiting)
         self._wake.set()
@@ -310,7 +313,7 @@ class PredictionWatch:
         now = self._clock()
         for waiting in some:
             retry_after = error.retry_after if isinstance(error, Transient) else None
-            waiting.look_again(now, now + after_failure(1, waiting.shortest, retry_after))
+            waiting.look_again(now, now + after_failure(1, waiting.shortest, retry_after, waiting.patience))
         self._set_history_aside()
 
     def _set_history_aside(self) -> None:

@@ -38,10 +38,12 @@ def next_interval(age: float, shortest: float, usual: tuple[float, float] | None
     return min(shortest + _GROWTH * late, max(shortest, LONGEST_SECONDS))
 
 
-def after_failure(failures: int, shortest: float, retry_after: float | None) -> float:
-    """Return the wait after so many looks in a row that brought no answer."""
+def after_failure(
+    failures: int, shortest: float, retry_after: float | None, patience: float = float("inf")
+) -> float:
+    """Return the wait after so many looks in a row that brought no answer: as long as was asked, within patience."""
     backed_off = min(shortest * 2.0 ** min(failures, 10), max(shortest, 2 * LONGEST_SECONDS))
-    return max(backed_off, retry_after or 0.0)
+    return max(backed_off, min(retry_after or 0.0, patience))
 
 
 def patience_with_empty(shortest: float, deadline_seconds: float) -> float:

@@ -74,6 +74,8 @@ class Waiting:
     next_look: float
     seen_running_at: float
     ended: asyncio.Future[Watched]
+    # The longest wait between two looks that the service may ask for.
+    patience: float = 900.0
     in_history_look: bool = False
     single_look: asyncio.Task[None] | None = None
     polls: int = 0
@@ -150,7 +152,7 @@ class Waiting:
             return
         self.failures += 1
         retry_after = error.retry_after if isinstance(error, Transient) else None
-        self.look_again(now, now + after_failure(self.failures, self.shortest, retry_after))
+        self.look_again(now, now + after_failure(self.failures, self.shortest, retry_after, self.patience))
 
     def _still_running(self, prediction: Prediction, look: Look) -> None:
         self.created_at = self.created_at or prediction.created_at

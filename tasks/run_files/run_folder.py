@@ -6,6 +6,7 @@ from pathlib import Path
 
 from blocks.assets import AssetGone
 from blocks.errors import StoreUnusable
+from blocks.private_files import make_folder_for_people, open_to_people
 from tasks.accounting.focus_export import focus_csv
 from tasks.accounting.results import results_csv
 from tasks.accounting.tables import RunTables, cost_parquet, latency_parquet, run_tables
@@ -44,7 +45,7 @@ def write_run_folder(
     ValueError where the record places an asset outside ``assets/``, and whatever ``place_asset`` raises.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder_for_people(folder)
         _place_assets(record, folder, place_asset, gone)
         tables = run_tables(record)
         if marked_copies:
@@ -107,7 +108,7 @@ def _place_asset(
     asset: AssetRecord, destination: Path, partial: Path, place_asset: Callable[[str, Path], None]
 ) -> None:
     partial.mkdir(exist_ok=True)
-    destination.parent.mkdir(parents=True, exist_ok=True)
+    make_folder_for_people(destination.parent)
     placed = partial / destination.name
     try:
         place_asset(asset.sha256, placed)
@@ -116,6 +117,7 @@ def _place_asset(
                 f"the asset store gave other bytes than the service delivered for {asset.path} "
                 f"(sha256 {asset.sha256}); run the campaign again: a damaged asset is collected again"
             )
+        open_to_people(placed)
         placed.replace(destination)
     finally:
         placed.unlink(missing_ok=True)
