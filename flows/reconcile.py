@@ -1,6 +1,6 @@
 """Holds the ledger against the account's own records: adopts what was orphaned, books what the bill says."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -11,6 +11,7 @@ from blocks.settings import Settings
 from blocks.wavespeed import Prediction, WaveSpeedClient
 from flows.set_up import EMBEDDED_KEY, simulator_kind
 from flows.shared_service import enter_shared_service
+from tasks.paying.accounts import AccountInUse
 from tasks.paying.matching import HISTORY_LASTS, Rules
 from tasks.reconciling.account_records import read_account
 from tasks.reconciling.judging import Judge
@@ -58,18 +59,27 @@ async def reconcile(settings: Settings, options: ReconcileOptions) -> Reconcilia
                     allow_private=settings.allow_private_inputs,
                 )
             )
-            return await _reconcile(settings, ledger, client, run, options.decisions)
+            account = AccountInUse(
+                ledger,
+                settings.service,
+                ledger.account_of(settings.service, key.get_secret_value()),
+                client.result,
+                _at_once,
+            )
+            return await _reconcile(settings, ledger, client, account, run, options.decisions)
 
 
 async def _reconcile(
     settings: Settings,
     ledger: Ledger,
     client: WaveSpeedClient,
+    account: AccountInUse,
     run: RunRow | None,
     decisions: PersonDecisions,
 ) -> Reconciliation:
     service = settings.service
-    await decisions.carry_out(ledger, client, service)
+    ours = await account.ours(row for row in ledger.attempts() if row.service == service)
+    await decisions.carry_out(ledger, client, service, ours)
     # Read before the account is, so that what a run adds meanwhile does not look as if the account lacked it.
     asked, now = datetime.now(UTC), ledger.now()
     told = datetime.now(UTC)
@@ -86,7 +96,7 @@ async def _reconcile(
     records = await read_account(client, _since(now, run, before.values(), in_scope), expected)
     skew = client.clock.seen_from(now, asked=asked, told=told)
     rules = Rules(quiet=settings.quiet, deadline=settings.deadline_seconds, skew=skew)
-    orphans = Orphans(ledger, service, records, rules, now)
+    orphans = Orphans(ledger, service, records, rules, now, ours)
     orphans.decide_all(tuple(before.values()))
     busy = ledger.at_work(service)
     unclaimed = _unclaimed(ledger, service, orphans)
@@ -102,6 +112,11 @@ async def _reconcile(
         foreign=_foreign(ledger, service, orphans, unclaimed, run),
         bill_problem=records.bill_problem,
     )
+
+
+async def _at_once(function: Callable[..., object], *arguments: object) -> object:
+    """Nothing else waits in this command's event loop."""
+    return function(*arguments)
 
 
 def _run_of(ledger: Ledger, run_id: str | None, settings: Settings) -> RunRow | None:

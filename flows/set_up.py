@@ -18,6 +18,7 @@ from blocks.wavespeed import WaveSpeedClient
 from flows.preparation import Prepared, RunOptions
 from flows.shared_service import ServiceKind, enter_shared_service
 from tasks.models import REQUESTS
+from tasks.paying.accounts import AccountInUse
 from tasks.paying.echo import HistoryEcho
 from tasks.paying.settlement import Settlement
 from tasks.paying.waiting import PredictionWatch
@@ -96,6 +97,13 @@ async def set_up(
         if damaged or plan.cost_upper > 0:
             # The key is tried, and the service's clock and nature are learnt, before anything depends on them.
             await client.balance()
+        account = AccountInUse(
+            books,
+            settings.service,
+            await ledger.call(books.account_of, settings.service, key.get_secret_value()),
+            client.result,
+            ledger.call,
+        )
         simulated = settings.embedded or client.simulated or await _was_simulated(ledger, settings)
         provider = "simulator" if simulated else "wavespeed"
         run = await ledger.call(
@@ -138,6 +146,7 @@ async def set_up(
             echo=HistoryEcho(
                 client.newest, lambda ids: ledger.call(books.bodies_sent, settings.service, ids)
             ),
+            account=account,
             progress=progress,
             stop=StopSignal(),
             input_paths={item.sha256: item.path for item in prepared.inputs.values()},

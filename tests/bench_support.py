@@ -20,6 +20,7 @@ from blocks.ledger import WorkInput as LedgerInput
 from blocks.limits import AccountLimits
 from blocks.settings import load_settings
 from blocks.wavespeed import BillingEntry, ClockSkew, Prediction, Quote, Upload
+from tasks.paying.accounts import AccountInUse
 from tasks.paying.echo import HistoryEcho
 from tasks.paying.settlement import Settlement
 from tasks.paying.workbench import Workbench
@@ -164,6 +165,13 @@ def workbench_at(
             ),
             echo=HistoryEcho(
                 cast("Any", account).newest, lambda ids: books.call(ledger.bodies_sent, SERVICE, ids)
+            ),
+            account=AccountInUse(
+                ledger,
+                SERVICE,
+                ledger.account_of(SERVICE, str(chosen["api_key"])),
+                cast("Any", account).result,
+                books.call,
             ),
             progress=progress,
             stop=StopSignal(),

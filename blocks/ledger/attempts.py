@@ -14,6 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from blocks.errors import NeedsPerson
 from blocks.ledger.alone import require_alone
 from blocks.ledger.budget import check_day, check_run
+from blocks.ledger.facts import count_intent
 from blocks.ledger.owners import NO_LEASE
 from blocks.ledger.part import Part, attempt_from, day_start, lease_lost, plain, update_attempt
 from blocks.ledger.records import AttemptRow, AttemptState, IllegalTransition, Reply, Settlement, StoredAsset
@@ -135,7 +136,9 @@ class Attempts(Part):
                 "skew_high": skew_high,
                 "reply": None,
             }
-            return update_attempt(connection, attempt_id, values)
+            intended = update_attempt(connection, attempt_id, values)
+            count_intent(connection)
+            return intended
 
     def may_send(self, attempt_id: int) -> bool:
         """Look whether an intent is still this process's to carry out: nobody has taken the work over."""

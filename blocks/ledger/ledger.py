@@ -8,15 +8,18 @@ from types import TracebackType
 from typing import ParamSpec, Self, TypeVar
 
 from blocks.ledger import opening
+from blocks.ledger.accounts import Accounts
 from blocks.ledger.attempts import Attempts
 from blocks.ledger.budget import Budget
 from blocks.ledger.claims import Claims
 from blocks.ledger.database import Clock, Database, parse_url
+from blocks.ledger.facts import Facts
 from blocks.ledger.forgetting import Forgetting
 from blocks.ledger.learnt import Learnt
 from blocks.ledger.owners import Owners
 from blocks.ledger.recovery import Recovery
 from blocks.ledger.runs import Runs
+from blocks.ledger.stores import Stores
 from blocks.ledger.uploads import Uploads
 
 _Arguments = ParamSpec("_Arguments")
@@ -25,7 +28,20 @@ _Result = TypeVar("_Result")
 _BUSY_SECONDS = 30.0
 
 
-class Ledger(Owners, Claims, Budget, Attempts, Recovery, Runs, Uploads, Learnt, Forgetting):
+class Ledger(
+    Owners,
+    Claims,
+    Budget,
+    Attempts,
+    Recovery,
+    Runs,
+    Uploads,
+    Learnt,
+    Forgetting,
+    Facts,
+    Accounts,
+    Stores,
+):
     """One process's view of the ledger; every method is one transaction, on disk when it returns.
 
     ```

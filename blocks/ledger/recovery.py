@@ -105,11 +105,17 @@ class Recovery(Part):
         except IntegrityError as error:
             raise NeedsPerson(taken(prediction_id)) from error
 
-    def send_again(self, attempt_id: int) -> AttemptRow:
-        """Let a ``held`` attempt be sent again by the next run, as a person says that nothing came of it."""
+    def send_again(self, attempt_id: int, *, of_another_account: bool = False) -> AttemptRow:
+        """Let a ``held`` attempt be sent again by the next run, as a person says that nothing came of it.
+
+        One that was sent ``of_another_account`` may be ``intent`` or ``unknown`` as well: nothing of ours decides it.
+        """
+        open_states = {AttemptState.HELD}
+        if of_another_account:
+            open_states |= {AttemptState.INTENT, AttemptState.UNKNOWN}
         with self._database.write() as connection:
             _, attempt = self._locked_attempt(connection, attempt_id)
-            if attempt.state is not AttemptState.HELD or attempt.prediction_id is not None:
+            if attempt.state not in open_states or attempt.prediction_id is not None:
                 raise IllegalTransition(f"attempt {attempt_id} is {attempt.state}: it cannot be sent again")
             sent = _apply(
                 connection, attempt, SendAgain(attempt_id, counts=False), self._database.now(connection)

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from blocks.errors import NeedsPerson, Transient
 from blocks.ledger import AttemptRow, AttemptState, Decision
+from tasks.paying.accounts import sent_by_another
 from tasks.paying.matching import CLOSE_SECONDS, FAR_SECONDS, Rules, decide
 from tasks.paying.workbench import Workbench
 
@@ -34,9 +35,16 @@ async def _decide_about_all(bench: Workbench, attempt: AttemptRow) -> None:
         if current.state not in {AttemptState.INTENT, AttemptState.UNKNOWN}:
             return
         waiting = await bench.ask(bench.ledger.attempts_without_id, attempt.service, attempt.model)
-        intents = [row.intent_at for row in waiting if row.intent_at is not None]
-        if not intents:
+        if not any(row.intent_at for row in waiting):
             return  # another process has just decided about it
+        held = await bench.ask(bench.ledger.attempts, state=AttemptState.HELD)
+        try:
+            ours = await bench.account.ours([*waiting, *held])
+        except Transient:
+            return  # asked again after the next pause; nothing is sent meanwhile
+        if current.account not in ours:
+            raise NeedsPerson(sent_by_another(current))
+        intents = [row.intent_at for row in waiting if row.account in ours and row.intent_at is not None]
         # Read before the history: what an old page does not show must not count as missing now.
         asked, now = datetime.now(UTC), await bench.ask(bench.ledger.now)
         told = datetime.now(UTC)
@@ -65,10 +73,13 @@ async def _decide_about_all(bench: Workbench, attempt: AttemptRow) -> None:
                 row
                 for row in bench.ledger.attempts(state=AttemptState.HELD)
                 if (row.service, row.model) == (attempt.service, attempt.model)
+                and row.account in ours
                 and row.prediction_id is None
                 and row.intent_at is not None
             ]
-            return decide([*attempts, *held], candidates, now, rules)
+            # What another account has sent is in that one's history.
+            own = [row for row in attempts if row.account in ours]
+            return decide([*own, *held], candidates, now, rules)
 
         await bench.ask(
             bench.ledger.decide, attempt.service, attempt.model, [item.id for item in history], decision

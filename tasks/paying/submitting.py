@@ -138,6 +138,7 @@ async def _post(
             upload_s=watch.seconds("upload_s"),
             day_cap=bench.settings.day_cap,
             alone=alone,
+            account=bench.account.account,
         )
 
     await bench.ask(intend)

@@ -17,6 +17,7 @@ from blocks.limits import AccountLimits
 from blocks.remote import RemoteFiles
 from blocks.settings import Settings
 from blocks.wavespeed import WaveSpeedClient
+from tasks.paying.accounts import AccountInUse
 from tasks.paying.echo import HistoryEcho
 from tasks.paying.settlement import Settlement
 from tasks.paying.stopwatch import Stopwatch
@@ -57,6 +58,7 @@ class Workbench:
     watch: PredictionWatch
     settlement: Settlement
     echo: HistoryEcho
+    account: AccountInUse
     progress: RunProgress
     stop: StopSignal
     # The bytes of named inputs, by sha256; pictures that the run makes itself are in the store.

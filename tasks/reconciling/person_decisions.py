@@ -52,8 +52,12 @@ class PersonDecisions:
     def attempts(self) -> set[int]:
         return {*(number for number, _ in self.adopt), *self.release}
 
-    async def carry_out(self, ledger: Ledger, client: WaveSpeedClient, service: str) -> None:
+    async def carry_out(
+        self, ledger: Ledger, client: WaveSpeedClient, service: str, ours: frozenset[str | None]
+    ) -> None:
         """Checks all of them and then writes them into the ledger: one that is refused leaves all undone.
+
+        ``ours`` are the accounts that the client's key is of.
 
         Raises InvalidInput with every reason; a ServiceError where the account cannot be asked.
         """
@@ -63,7 +67,8 @@ class PersonDecisions:
         problems: list[str] = []
         found: dict[int, Prediction] = {}
         for number in sorted(self.attempts):
-            problem = _not_to_be_decided(_attempt(ledger, number, service), number, busy)
+            attempt = _attempt(ledger, number, service)
+            problem = _not_to_be_decided(attempt, number, busy, ours if number in self.release else None)
             if problem:
                 problems.append(problem)
         for number, prediction_id in self.adopt:
@@ -86,7 +91,7 @@ class PersonDecisions:
             for number, prediction in found.items():
                 ledger.adopt(number, prediction_id=prediction.id, service_created_at=prediction.created_at)
             for number in self.release:
-                ledger.send_again(number)
+                ledger.send_again(number, of_another_account=ledger.attempt(number).account not in ours)
         except (NeedsPerson, IllegalTransition) as error:
             raise InvalidInput(
                 f"somebody else has decided at the same moment: {error}; look again with `campaign reconcile`"
@@ -110,12 +115,18 @@ def _attempt(ledger: Ledger, number: int, service: str) -> AttemptRow | None:
     return attempt if attempt.service == service else None
 
 
-def _not_to_be_decided(attempt: AttemptRow | None, number: int, busy: set[int]) -> str | None:
+def _not_to_be_decided(
+    attempt: AttemptRow | None, number: int, busy: set[int], ours: frozenset[str | None] | None
+) -> str | None:
+    """``ours`` where it is to be sent again: what another account was asked for, none of our records decides."""
     if attempt is None:
         return f"the ledger has no attempt {number} of this service; `campaign reconcile` lists those that are held"
     if attempt.id in busy:
         return f"a run is at work on attempt {number}; wait for the run's end"
-    if attempt.state in {AttemptState.INTENT, AttemptState.UNKNOWN}:
+    without_id = attempt.state in {AttemptState.INTENT, AttemptState.UNKNOWN}
+    if without_id and ours is not None and attempt.account not in ours:
+        return None
+    if without_id:
         return (
             f"attempt {number} is {attempt.state}, not held: `campaign reconcile` without options, or the next run, "
             "looks for it in the account's history first"

@@ -29,6 +29,7 @@ class Verdict(StrEnum):
     AT_WORK = "at work"  # a living run is busy with it
     EXPIRED = "expired"  # older than the account's history, and not in the bill
     MISSING = "missing"  # young enough to be in the account's records, and not there
+    OTHER_ACCOUNT = "other account"  # sent with another account's key, whose records are not read
     HELD = "held"  # a person must decide
 
 
