@@ -4,19 +4,21 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from pydantic import SecretStr
 
 from blocks.assets import AssetStore
 from blocks.errors import CampaignError
-from blocks.ledger import HEARTBEAT_SECONDS, AsyncLedger, Ledger
+from blocks.ledger import HEARTBEAT_SECONDS, KEPT_BY_SERVICE, AsyncLedger, Ledger
 from blocks.limits import AccountLimits
 from blocks.remote import RemoteFiles
 from blocks.settings import Settings
+from blocks.store_marker import MarkedStore
 from blocks.wavespeed import WaveSpeedClient
 from flows.preparation import Prepared, RunOptions
 from flows.shared_service import ServiceKind, enter_shared_service
+from tasks.lost_ledger.standing import Past, Standing, unplaced_of_account
 from tasks.models import REQUESTS
 from tasks.paying.accounts import AccountInUse
 from tasks.paying.echo import HistoryEcho
@@ -97,6 +99,10 @@ async def set_up(
         if damaged or plan.cost_upper > 0:
             # The key is tried, and the service's clock and nature are learnt, before anything depends on them.
             await client.balance()
+            if not settings.embedded:
+                await _refuse_if_behind(ledger, client, store, settings, options)
+        marker = await asyncio.to_thread(MarkedStore(store.root).note)
+        await ledger.call(books.register_store, marker.store, str(store.root.absolute()))
         account = AccountInUse(
             books,
             settings.service,
@@ -119,13 +125,11 @@ async def set_up(
         )
         owner = await ledger.call(books.register_owner)
         stack.push_async_callback(ledger.call, books.leave, owner)
-        heart = asyncio.create_task(_beat(ledger, owner))
-        stack.push_async_callback(_end, heart)
         usual = await _usual_seconds(ledger, settings)
         settlement = Settlement(
             client, ledger, run.id, pause_seconds=min(2.0, settings.poll) / 2, show_spent=progress.spent
         )
-        yield Workbench(
+        bench = Workbench(
             run_id=run.id,
             owner=owner,
             settings=settings,
@@ -136,6 +140,7 @@ async def set_up(
             ask=ledger.call,
             origin=base_url,
             store=store,
+            store_id=marker.store,
             limits=AccountLimits(
                 settings.max_concurrent, settings.images_per_minute, settings.videos_per_minute
             ),
@@ -155,6 +160,26 @@ async def set_up(
             frozen=options.frozen,
             notes=[_DAMAGED.format(len(damaged))] if damaged else [],
         )
+        heart = asyncio.create_task(_beat(bench))
+        stack.push_async_callback(_end, heart)
+        yield bench
+
+
+async def _refuse_if_behind(
+    ledger: AsyncLedger, client: WaveSpeedClient, store: AssetStore, settings: Settings, options: RunOptions
+) -> None:
+    """Raises NeedsPerson where the ledger lacks something of its own past, which would be paid for again."""
+    past = Past(ledger.ledger, store, settings.service, (options.out,))
+    standing = await ledger.call(past.standing)
+    if standing is Standing.CHECKED:
+        return
+    await ledger.call(past.refuse_if_behind, standing)
+    if standing is Standing.COPIED:
+        shown = await client.history_since(datetime.now(UTC) - KEPT_BY_SERVICE)
+        unplaced = await ledger.call(past.unplaced, shown)
+        if unplaced:
+            raise unplaced_of_account(unplaced, past.outs)
+    await ledger.call(past.settle)
 
 
 async def _set_damaged_aside(store: AssetStore, plan: Plan) -> list[str]:
@@ -205,12 +230,13 @@ async def _learnt_seconds(ledger: AsyncLedger, settings: Settings) -> Mapping[st
     return found
 
 
-async def _beat(ledger: AsyncLedger, owner: str) -> None:
+async def _beat(bench: Workbench) -> None:
     while True:
         await asyncio.sleep(HEARTBEAT_SECONDS)
         # A passing failure is made up for by the next beat; a lasting one shows at the next step of an attempt.
         with suppress(CampaignError):
-            await ledger.call(ledger.ledger.heartbeat, owner)
+            await bench.ask(bench.ledger.heartbeat, bench.owner)
+            await bench.ask(bench.mark_store)
 
 
 async def _end(task: asyncio.Task[None]) -> None:

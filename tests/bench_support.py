@@ -19,6 +19,7 @@ from blocks.ledger import AsyncLedger, AttemptRow, GenerationWork, Granted, Ledg
 from blocks.ledger import WorkInput as LedgerInput
 from blocks.limits import AccountLimits
 from blocks.settings import load_settings
+from blocks.store_marker import MarkedStore
 from blocks.wavespeed import BillingEntry, ClockSkew, Prediction, Quote, Upload
 from tasks.paying.accounts import AccountInUse
 from tasks.paying.echo import HistoryEcho
@@ -158,6 +159,7 @@ def workbench_at(
             ask=books.call,
             origin=SERVICE,
             store=AssetStore(folder / "assets"),
+            store_id=MarkedStore(folder / "assets").note().store,
             limits=AccountLimits(10, 1000, 1000),
             watch=cast("Any", None),
             settlement=Settlement(

@@ -226,7 +226,7 @@ class Attempts(Part):
             now = self._database.now(connection)
             key = attempt.generation_key
             # Sorted: two transactions that keep the same assets must not wait for each other in a circle.
-            rows = sorted((_asset_row(asset, now) for asset in assets), key=lambda row: str(row["sha256"]))
+            rows = sorted((asset_row(asset, now) for asset in assets), key=lambda row: str(row["sha256"]))
             self._database.insert_missing(connection, assets_table, rows)
             connection.execute(sa.delete(generation_assets).where(generation_assets.c.generation_key == key))
             places = [
@@ -349,7 +349,7 @@ def taken(prediction_id: str) -> str:
     )
 
 
-def _asset_row(asset: StoredAsset, now: datetime) -> dict[str, Any]:
+def asset_row(asset: StoredAsset, now: datetime) -> dict[str, Any]:
     return {
         "sha256": asset.sha256,
         "media_type": asset.media_type,

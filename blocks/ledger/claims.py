@@ -104,7 +104,7 @@ class Claims(Part):
         token = uuid.uuid4().hex
         with self._database.write() as connection:
             now = self._database.now(connection)
-            self._database.insert_missing(connection, generations, [_new_generation(work, now)])
+            self._database.insert_missing(connection, generations, [new_generation(work, now)])
             self._locked_generation(connection, work.key)
             answer = self._look(connection, work.key, owner, run_id)
             if answer is not None:
@@ -199,7 +199,7 @@ def lease_end(row: sa.Row[Any], now: datetime) -> datetime | None:
     return until
 
 
-def _new_generation(work: GenerationWork, now: datetime) -> dict[str, Any]:
+def new_generation(work: GenerationWork, now: datetime) -> dict[str, Any]:
     return {
         "key": work.key,
         "service": work.service,

@@ -35,9 +35,16 @@ class Facts(Part):
     def note_checked(self) -> None:
         """Note that everything known of its past is in it, as it lies here."""
         with self._database.write() as connection:
-            place = place_of(self._database, connection)
-            self._database.insert_missing(connection, facts, [{"name": PLACE, "value": place}])
-            connection.execute(sa.update(facts).where(facts.c.name == PLACE).values(value=place))
+            self._note_place(connection, place_of(self._database, connection))
+
+    def note_unchecked(self) -> None:
+        """Note that it lacks something of its past, until ``note_checked``."""
+        with self._database.write() as connection:
+            self._note_place(connection, "")
+
+    def _note_place(self, connection: sa.Connection, place: str) -> None:
+        self._database.insert_missing(connection, facts, [{"name": PLACE, "value": place}])
+        connection.execute(sa.update(facts).where(facts.c.name == PLACE).values(value=place))
 
     def _fact(self, name: str) -> str:
         with self._database.read() as connection:

@@ -12,6 +12,7 @@ from blocks.ledger.accounts import Accounts
 from blocks.ledger.attempts import Attempts
 from blocks.ledger.budget import Budget
 from blocks.ledger.claims import Claims
+from blocks.ledger.copying import Copying
 from blocks.ledger.database import Clock, Database, parse_url
 from blocks.ledger.facts import Facts
 from blocks.ledger.forgetting import Forgetting
@@ -20,6 +21,7 @@ from blocks.ledger.owners import Owners
 from blocks.ledger.recovery import Recovery
 from blocks.ledger.runs import Runs
 from blocks.ledger.stores import Stores
+from blocks.ledger.taking_over import TakingOver
 from blocks.ledger.uploads import Uploads
 
 _Arguments = ParamSpec("_Arguments")
@@ -41,6 +43,8 @@ class Ledger(
     Facts,
     Accounts,
     Stores,
+    TakingOver,
+    Copying,
 ):
     """One process's view of the ledger; every method is one transaction, on disk when it returns.
 

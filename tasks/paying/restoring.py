@@ -24,7 +24,7 @@ async def make_whole(bench: Workbench, generation: StoredGeneration) -> bool:
         if await asyncio.to_thread(bench.store.is_whole, asset.sha256):
             continue
         copies = await bench.ask(_copies, bench.ledger, asset.sha256)
-        if not await asyncio.to_thread(_put_back, bench.store, asset.sha256, copies):
+        if not await asyncio.to_thread(put_back, bench.store, asset.sha256, copies):
             return False
         bench.note(
             f"the asset {asset.sha256[:12]}… was damaged or gone; a past run's folder had a copy of it"
@@ -48,7 +48,8 @@ def _places(ledger: Ledger, sha256: str) -> Iterator[Path]:
                     yield asset_place(Path(run.out) / run.id, asset.path)
 
 
-def _put_back(store: AssetStore, sha256: str, copies: list[Path]) -> bool:
+def put_back(store: AssetStore, sha256: str, copies: list[Path]) -> bool:
+    """Keep the first of the copies that is whole; False where none is."""
     for copy in copies:
         incoming = store.incoming_path()
         try:

@@ -129,7 +129,7 @@ async def _post(
     def intend() -> AttemptRow:
         # In the ledger's thread, for which there may be a queue: the time counts from right before the intent.
         departure.begin()
-        return bench.ledger.intend(
+        intended = bench.ledger.intend(
             attempt.id,
             body=body,
             input_sha256s=[item.sha256 for item in work.inputs],
@@ -140,6 +140,8 @@ async def _post(
             alone=alone,
             account=bench.account.account,
         )
+        bench.mark_store()
+        return intended
 
     await bench.ask(intend)
     watch.attempts += 1

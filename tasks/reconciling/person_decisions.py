@@ -11,24 +11,37 @@ from blocks.wavespeed import Prediction, WaveSpeedClient
 
 @dataclass(frozen=True)
 class PersonDecisions:
-    """``adopt`` pairs attempt numbers with prediction ids; ``release`` has those that may be sent again."""
+    """``adopt`` pairs attempt numbers with prediction ids; ``release`` has those that may be sent again.
+
+    ``place`` has predictions that the ledger lacks and is to take over, ``not_mine`` those that it did not make.
+    """
 
     adopt: tuple[tuple[int, str], ...] = ()
     release: tuple[int, ...] = ()
+    place: tuple[str, ...] = ()
+    not_mine: tuple[str, ...] = ()
 
     @classmethod
-    def parse(cls, adopt: Sequence[str], release: Sequence[str]) -> "PersonDecisions":
-        """From ``ATTEMPT=PREDICTION`` and ``ATTEMPT``. Raises InvalidInput with every problem."""
+    def parse(
+        cls, adopt: Sequence[str], release: Sequence[str], not_mine: Sequence[str] = ()
+    ) -> "PersonDecisions":
+        """From ``ATTEMPT=PREDICTION`` or ``PREDICTION``, and ``ATTEMPT``. Raises InvalidInput with every problem."""
         problems: list[str] = []
         pairs: list[tuple[int, str]] = []
         numbers: list[int] = []
+        place = [text.strip() for text in adopt if _is_prediction(text)]
+        not_mine = [text.strip() for text in not_mine]
+        problems += [f"--not-mine {text}: right would be a prediction's id" for text in not_mine if not text]
         for text in adopt:
+            if _is_prediction(text):
+                continue
             number, _, prediction_id = text.partition("=")
             if _is_number(number) and prediction_id.strip():
                 pairs.append((int(number), prediction_id.strip()))
             else:
                 problems.append(
-                    f"--adopt {text}: right would be ATTEMPT=PREDICTION, such as 12=0f0d05d2b0b6…"
+                    f"--adopt {text}: right would be ATTEMPT=PREDICTION, such as 12=0f0d05d2b0b6…, or a "
+                    "prediction that the ledger lacks"
                 )
         for text in release:
             if _is_number(text):
@@ -39,14 +52,14 @@ class PersonDecisions:
         problems += [
             f"attempt {number} is decided about twice" for number, times in said.items() if times > 1
         ]
-        given = Counter(prediction_id for _, prediction_id in pairs)
+        given = Counter([*(prediction_id for _, prediction_id in pairs), *place, *not_mine])
         problems += [
-            f"prediction {key} is given to two attempts; it was made by one"
+            f"prediction {key} is decided about twice; it was made by one attempt at most"
             for key, times in given.items()
             if times > 1
         ]
         _raise(problems)
-        return cls(tuple(pairs), tuple(numbers))
+        return cls(tuple(pairs), tuple(numbers), tuple(place), tuple(not_mine))
 
     @property
     def attempts(self) -> set[int]:
@@ -96,6 +109,11 @@ class PersonDecisions:
             raise InvalidInput(
                 f"somebody else has decided at the same moment: {error}; look again with `campaign reconcile`"
             ) from error
+
+
+def _is_prediction(text: str) -> bool:
+    """Of one that the ledger lacks: an id alone. A number alone is an attempt's, without its prediction."""
+    return bool(text.strip()) and "=" not in text and not _is_number(text)
 
 
 def _is_number(text: str) -> bool:

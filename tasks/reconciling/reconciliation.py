@@ -127,10 +127,13 @@ class Reconciliation:
     attempts: tuple[AttemptLine, ...]
     foreign: tuple[ForeignLine, ...]
     bill_problem: str | None
+    # Where the ledger was lost or restored: what it has taken over, and what a person has to say whose it is.
+    taken_over: int = 0
+    unplaced: tuple[str, ...] = ()
 
     @property
     def status(self) -> ExitStatus:
-        if any(line.verdict in NEEDS_PERSON for line in self.attempts):
+        if self.unplaced or any(line.verdict in NEEDS_PERSON for line in self.attempts):
             return ExitStatus.PERSON
         return ExitStatus.FAILED if self.bill_problem else ExitStatus.DONE
 
@@ -171,6 +174,8 @@ class Reconciliation:
                 "foreign_charged_usd": dollars_text(self.foreign_charged),
             },
             "bill_problem": self.bill_problem,
+            "taken_over": self.taken_over,
+            "unplaced": list(self.unplaced),
         }
 
 
