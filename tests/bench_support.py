@@ -148,6 +148,8 @@ def workbench_at(
     run_id = start_run(ledger, budget=budget)
     source = folder / "source.png"
     source.write_bytes(picture())
+    store_id = MarkedStore(folder / "assets").note().store
+    ledger.register_store(store_id, str(folder / "assets"))
     try:
         yield Workbench(
             run_id=run_id,
@@ -159,7 +161,7 @@ def workbench_at(
             ask=books.call,
             origin=SERVICE,
             store=AssetStore(folder / "assets"),
-            store_id=MarkedStore(folder / "assets").note().store,
+            store_id=store_id,
             limits=AccountLimits(10, 1000, 1000),
             watch=cast("Any", None),
             settlement=Settlement(

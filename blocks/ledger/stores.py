@@ -29,6 +29,10 @@ class Stores(Part):
 
     def note_holding(self, key: str, store: str) -> None:
         """Note that the store has every byte of a piece of work."""
+        query = sa.select(sa.exists().where(holdings.c.generation_key == key, holdings.c.store == store))
+        with self._database.read() as connection:
+            if connection.execute(query).scalar_one():
+                return
         with self._database.write() as connection:
             self._database.insert_missing(connection, holdings, [{"generation_key": key, "store": store}])
 

@@ -2,17 +2,25 @@
 
 import asyncio
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from blocks.assets import AssetStore
 from blocks.errors import MediaError
-from blocks.ledger import Ledger, StoredGeneration
+from blocks.ledger import Ledger, StoredAsset, StoredGeneration
 from tasks.exports import asset_place
 from tasks.paying.workbench import Workbench
 from tasks.record import RunRecord
+
+
+async def all_whole(bench: Workbench, assets: Iterable[StoredAsset]) -> bool:
+    """Read every one of them in the store."""
+    for asset in assets:
+        if not await asyncio.to_thread(bench.store.is_whole, asset.sha256):
+            return False
+    return True
 
 
 async def make_whole(bench: Workbench, generation: StoredGeneration) -> bool:
