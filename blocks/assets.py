@@ -4,6 +4,7 @@
 objects/ab/abcdef…     kept: named by its hash, complete from the moment it appears, never changed
 incoming/              on its way: downloads that are not verified yet, on the same disk
 quarantine/            damaged, set aside for people to look at
+ledgers.json           which store this is, and how far its ledgers came: see ``blocks.store_marker``
 ```
 """
 
@@ -53,6 +54,13 @@ class AssetStore:
         path = self.path(sha256)
         try:
             return path.is_file() and (size is None or path.stat().st_size == size)
+        except OSError:
+            return False
+
+    def holds_anything(self) -> bool:
+        """Look whether any asset is kept."""
+        try:
+            return any(True for _ in (self.root / "objects").glob("*/*"))
         except OSError:
             return False
 

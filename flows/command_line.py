@@ -250,7 +250,9 @@ def reconcile(
     adopt: Annotated[
         list[str] | None,
         typer.Option(
-            "--adopt", help="A held attempt made this prediction; repeatable.", metavar="ATTEMPT=PREDICTION"
+            "--adopt",
+            help="A held attempt made this prediction, or the ledger lacks it (then without ATTEMPT=); repeatable.",
+            metavar="ATTEMPT=PREDICTION",
         ),
     ] = None,
     release: Annotated[
@@ -259,6 +261,22 @@ def reconcile(
             "--release",
             help="A held attempt certainly made no prediction, and may be sent again; repeatable.",
             metavar="ATTEMPT",
+        ),
+    ] = None,
+    not_mine: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--not-mine",
+            help="No run of this ledger made this prediction; repeatable.",
+            metavar="PREDICTION",
+        ),
+    ] = None,
+    out: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--out",
+            help="A folder of past runs, from which a ledger takes over what it lost; repeatable.",
+            metavar="DIR",
         ),
     ] = None,
     as_json: Json = False,
@@ -272,11 +290,26 @@ def reconcile(
         run=run_id,
         adopt=adopt or [],
         release=release or [],
+        not_mine=not_mine or [],
+        out=out or [Path("runs")],
         as_json=as_json,
         account=account,
         workspace=workspace,
     )
     _finish(reconcile_account(request))
+
+
+@app.command()
+def backup(
+    file: Annotated[
+        Path, typer.Argument(help="The file to write; it must not be there yet.", show_default=False)
+    ],
+    workspace: Workspace = None,
+) -> None:
+    """Copy the ledger, whole and at one moment, and write the list of its assets beside it."""
+    from flows.commands.backup import back_up
+
+    _finish(back_up(file, workspace=workspace))
 
 
 @app.command()

@@ -1,19 +1,26 @@
 """Holds the ledger against the account's own records: adopts what was orphaned, books what the bill says."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Literal
 
+from blocks.assets import AssetStore
 from blocks.errors import InvalidInput
 from blocks.ledger import AttemptRow, Ledger, RunRow
 from blocks.settings import Settings
 from blocks.wavespeed import Prediction, WaveSpeedClient
 from flows.set_up import EMBEDDED_KEY, simulator_kind
 from flows.shared_service import enter_shared_service
+from tasks.lost_ledger.past_folders import past_runs_in, take_over_folders
+from tasks.lost_ledger.placing import place
+from tasks.lost_ledger.standing import Past, Standing
+from tasks.paying.accounts import AccountInUse
 from tasks.paying.matching import Rules
 from tasks.paying.silence import HISTORY_LASTS
-from tasks.reconciling.account_records import read_account
+from tasks.reconciling.account_records import AccountRecords, read_account
 from tasks.reconciling.judging import Judge
 from tasks.reconciling.list_prices import with_list_prices
 from tasks.reconciling.orphans import WITHOUT_ID, Orphans
@@ -31,6 +38,8 @@ class ReconcileOptions:
 
     run: str | None = None
     decisions: PersonDecisions = field(default_factory=PersonDecisions)
+    # Folders of past runs, from which a ledger that was lost or restored takes over what it lacks.
+    outs: tuple[Path, ...] = (Path("runs"),)
 
 
 async def reconcile(settings: Settings, options: ReconcileOptions) -> Reconciliation:
@@ -39,7 +48,7 @@ async def reconcile(settings: Settings, options: ReconcileOptions) -> Reconcilia
     Raises InvalidInput where there is no ledger or no such run, or where a person's decision cannot be carried out;
     AccountRefused and Transient where the account does not answer.
     """
-    ledger = Ledger.open_if_exists(settings.ledger_address)
+    ledger = _ledger(settings, options.outs)
     if ledger is None:
         raise InvalidInput(
             f"there is no ledger in {settings.home} yet; `campaign run CSV` makes one, and CAMPAIGN_HOME says where"
@@ -60,18 +69,30 @@ async def reconcile(settings: Settings, options: ReconcileOptions) -> Reconcilia
                     allow_private=settings.allow_private_inputs,
                 )
             )
-            return await _reconcile(settings, ledger, client, run, options.decisions)
+            account = AccountInUse(
+                ledger,
+                settings.service,
+                ledger.account_of(settings.service, key.get_secret_value()),
+                client.result,
+                _at_once,
+            )
+            past = Past(ledger, AssetStore(settings.assets), settings.service, options.outs)
+            return await _reconcile(settings, past, client, account, run, options.decisions)
 
 
 async def _reconcile(
     settings: Settings,
-    ledger: Ledger,
+    past: Past,
     client: WaveSpeedClient,
+    account: AccountInUse,
     run: RunRow | None,
     decisions: PersonDecisions,
 ) -> Reconciliation:
-    service = settings.service
-    await decisions.carry_out(ledger, client, service)
+    service, ledger = settings.service, past.ledger
+    standing = Standing.CHECKED if settings.embedded else past.standing()
+    taken = 0 if standing is Standing.CHECKED else _take_over(past, standing)
+    ours = await account.ours(row for row in ledger.attempts() if row.service == service)
+    await decisions.carry_out(ledger, client, service, ours)
     # Read before the account is, so that what a run adds meanwhile does not look as if the account lacked it.
     asked, now = datetime.now(UTC), ledger.now()
     told = datetime.now(UTC)
@@ -85,12 +106,17 @@ async def _reconcile(
         for row in before.values()
         if row.prediction_id is not None and row.id in in_scope
     }
-    records = await read_account(client, _since(now, run, before.values(), in_scope), expected)
+    since = _since(now, run if standing is Standing.CHECKED else None, before.values(), in_scope)
+    records = await read_account(client, since, expected)
     skew = client.clock.seen_from(now, asked=asked, told=told)
     rules = Rules(quiet=settings.quiet, deadline=settings.deadline_seconds, skew=skew)
-    orphans = Orphans(ledger, service, records, rules, now)
+    orphans = Orphans(ledger, service, records, rules, now, ours)
     orphans.decide_all(tuple(before.values()))
     busy = ledger.at_work(service)
+    provider: Literal["wavespeed", "simulator"] = (
+        "simulator" if settings.embedded or client.simulated else "wavespeed"
+    )
+    unplaced = _unplaced(past, standing, records, account, decisions, provider)
     unclaimed = _unclaimed(ledger, service, orphans)
     judge = Judge(ledger, orphans, before, busy, unclaimed, decisions.attempts)
     lines = [judge.judge(ledger.attempt(number)) for number in sorted(in_scope)]
@@ -98,13 +124,73 @@ async def _reconcile(
     briefs = _briefs(ledger, [line.attempt for line in lines])
     return Reconciliation(
         service=service,
-        provider="simulator" if settings.embedded or client.simulated else "wavespeed",
+        provider=provider,
         run=run.id if run else None,
         attempts=tuple(replace(line, brief=briefs.get(line.attempt.generation_key)) for line in lines),
         foreign=_foreign(ledger, service, orphans, unclaimed, run),
         bill_problem=records.bill_problem,
         account_total=records.total,
+        taken_over=taken,
+        unplaced=tuple(item.id for item in unplaced),
     )
+
+
+def _take_over(past: Past, standing: Standing) -> int:
+    """From the folders of past runs: how many predictions the ledger lacked something of."""
+    if past.ledger.at_work(past.service):
+        raise InvalidInput(
+            "a run is at work with this ledger, which lacks something of its past; wait for the run's end, then run "
+            "`campaign reconcile` again"
+        )
+    if standing is not Standing.UPGRADED:
+        # What is taken over makes it look like any other: it is checked when everything has been said.
+        past.ledger.note_unchecked()
+    return take_over_folders(past.ledger, past.store, past.lacking(standing))
+
+
+def _unplaced(
+    past: Past,
+    standing: Standing,
+    records: AccountRecords,
+    account: AccountInUse,
+    decisions: PersonDecisions,
+    provider: str,
+) -> list[Prediction]:
+    """What the account shows of this program's, and nobody has said whose it is; without any, the past is settled."""
+    past.ledger.dismiss(past.service, decisions.not_mine)
+    shown = past.unplaced(records.history.values())
+    wanted = [item for item in shown if item.id in decisions.place]
+    lacking = set(decisions.place) - {item.id for item in wanted}
+    if lacking:
+        raise InvalidInput(
+            f"--adopt {', '.join(sorted(lacking))}: the account's history shows no such prediction of this program's "
+            "that the ledger lacks; `campaign reconcile` lists those there are"
+        )
+    place(past.ledger, past.service, provider, account.account, wanted)
+    if standing is Standing.CHECKED:
+        return []
+    left = [item for item in shown if item not in wanted]
+    # What was lost before anybody could tell a copy is asked for once, of ledgers that are copies or lost only.
+    if standing is Standing.UPGRADED or not left:
+        past.settle()
+        return []
+    return left
+
+
+def _ledger(settings: Settings, outs: tuple[Path, ...]) -> Ledger | None:
+    """None where there is none, and nothing from which a lost one could be made again."""
+    ledger = Ledger.open_if_exists(settings.ledger_address)
+    if ledger is not None or settings.embedded:
+        return ledger
+    if AssetStore(settings.assets).holds_anything() or past_runs_in(outs, settings.service):
+        settings.home.mkdir(parents=True, exist_ok=True)
+        return Ledger.open(settings.ledger_address)
+    return None
+
+
+async def _at_once(function: Callable[..., object], *arguments: object) -> object:
+    """Nothing else waits in this command's event loop."""
+    return function(*arguments)
 
 
 def _run_of(ledger: Ledger, run_id: str | None, settings: Settings) -> RunRow | None:

@@ -5,22 +5,25 @@ import sys
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from pydantic import SecretStr
 
 from blocks.assets import AssetStore
 from blocks.errors import CampaignError
-from blocks.ledger import HEARTBEAT_SECONDS, AsyncLedger, Ledger
+from blocks.ledger import HEARTBEAT_SECONDS, KEPT_BY_SERVICE, AsyncLedger, Ledger
 from blocks.limits import AccountLimits
 from blocks.remote import RemoteFiles
 from blocks.settings import Settings
+from blocks.store_marker import MarkedStore
 from blocks.wavespeed import WaveSpeedClient
 from flows.fetched_inputs import to_remember
 from flows.preparation import Prepared, RunOptions, refuse_what_the_service_asks
 from flows.quoting import service_prices
 from flows.shared_service import ServiceKind, enter_shared_service
+from tasks.lost_ledger.standing import Past, Standing, unplaced_of_account
 from tasks.models import REQUESTS
+from tasks.paying.accounts import AccountInUse
 from tasks.paying.echo import HistoryEcho
 from tasks.paying.settlement import Settlement
 from tasks.paying.waiting import PredictionWatch
@@ -101,8 +104,19 @@ async def set_up(
         if damaged or plan.cost_upper > 0:
             # The key is tried, and the service's clock and nature are learnt, before anything depends on them.
             await client.balance()
+            if not settings.embedded:
+                await _refuse_if_behind(ledger, client, store, settings, options)
         asked = await service_prices(prepared, client, base_url, books)
         refuse_what_the_service_asks(plan, asked, options, prepared.day)
+        marker = await asyncio.to_thread(MarkedStore(store.root).note)
+        await ledger.call(books.register_store, marker.store, str(store.root.absolute()))
+        account = AccountInUse(
+            books,
+            settings.service,
+            await ledger.call(books.account_of, settings.service, key.get_secret_value()),
+            client.result,
+            ledger.call,
+        )
         simulated = settings.embedded or client.simulated or await _was_simulated(ledger, settings)
         provider = "simulator" if simulated else "wavespeed"
         run = await ledger.call(
@@ -119,8 +133,6 @@ async def set_up(
         await ledger.call(books.remember_inputs, to_remember(prepared.inputs))
         owner = await ledger.call(books.register_owner)
         stack.push_async_callback(ledger.call, books.leave, owner)
-        heart = asyncio.create_task(_beat(ledger, owner))
-        stack.push_async_callback(_end, heart)
         usual = await _usual_seconds(ledger, settings)
         settlement = Settlement(
             client,
@@ -141,6 +153,7 @@ async def set_up(
             ask=ledger.call,
             origin=base_url,
             store=store,
+            store_id=marker.store,
             limits=AccountLimits(
                 settings.max_concurrent, settings.images_per_minute, settings.videos_per_minute
             ),
@@ -155,6 +168,7 @@ async def set_up(
             echo=HistoryEcho(
                 client.newest, lambda ids: ledger.call(books.bodies_sent, settings.service, ids)
             ),
+            account=account,
             progress=progress,
             stop=StopSignal(),
             input_paths={item.sha256: item.path for item in prepared.inputs.values() if not item.missing},
@@ -168,7 +182,26 @@ async def set_up(
             notes=[*([_DAMAGED.format(len(damaged))] if damaged else []), *asked.notes],
         )
         stack.push_async_callback(bench.first_bills.close)
+        heart = asyncio.create_task(_beat(bench))
+        stack.push_async_callback(_end, heart)
         yield bench
+
+
+async def _refuse_if_behind(
+    ledger: AsyncLedger, client: WaveSpeedClient, store: AssetStore, settings: Settings, options: RunOptions
+) -> None:
+    """Raises NeedsPerson where the ledger lacks something of its own past, which would be paid for again."""
+    past = Past(ledger.ledger, store, settings.service, (options.out,))
+    standing = await ledger.call(past.standing)
+    if standing is Standing.CHECKED:
+        return
+    await ledger.call(past.refuse_if_behind, standing)
+    if standing is Standing.COPIED:
+        shown = await client.read_history(datetime.now(UTC) - KEPT_BY_SERVICE)
+        unplaced = await ledger.call(past.unplaced, shown.predictions)
+        if unplaced:
+            raise unplaced_of_account(unplaced, past.outs)
+    await ledger.call(past.settle)
 
 
 async def _set_damaged_aside(store: AssetStore, plan: Plan) -> list[str]:
@@ -219,12 +252,13 @@ async def _learnt_seconds(ledger: AsyncLedger, settings: Settings) -> Mapping[st
     return found
 
 
-async def _beat(ledger: AsyncLedger, owner: str) -> None:
+async def _beat(bench: Workbench) -> None:
     while True:
         await asyncio.sleep(HEARTBEAT_SECONDS)
         # A passing failure is made up for by the next beat; a lasting one shows at the next step of an attempt.
         with suppress(CampaignError):
-            await ledger.call(ledger.ledger.heartbeat, owner)
+            await bench.ask(bench.ledger.heartbeat, bench.owner)
+            await bench.ask(bench.mark_store)
 
 
 async def _end(task: asyncio.Task[None]) -> None:

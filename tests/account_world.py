@@ -241,10 +241,14 @@ class Search:
         async def ask(function: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
             return function(*arguments, **keywords)
 
+        async def ours(_: object) -> frozenset[str | None]:
+            return frozenset({None})
+
         silence = SimpleNamespace(asked=lambda _: None, answered=lambda _: None)
         self.bench: Any = SimpleNamespace(
             ask=ask,
             ledger=self.ledger,
+            account=SimpleNamespace(ours=ours),
             client=self.world,
             settings=SimpleNamespace(quiet=self.quiet, deadline_seconds=3600.0, charges_at=None),
             lookout=Lookout(),
@@ -256,7 +260,7 @@ class Search:
         waiting = self.ledger.attempts_without_id(self.service, attempt.model)
         if waiting:
             with contextlib.suppress(Unavailable):
-                await recovery.Look(self.bench, self.service, attempt.model).decide(waiting)
+                await recovery.Look(self.bench, self.service, attempt.model, {None}).decide(waiting)
         return self.ledger.attempt(attempt.id)
 
 

@@ -19,6 +19,7 @@ from blocks.ledger import AsyncLedger, AttemptRow, AttemptState, GenerationWork,
 from blocks.ledger import WorkInput as LedgerInput
 from blocks.limits import AccountLimits
 from blocks.settings import load_settings
+from blocks.store_marker import MarkedStore
 from blocks.wavespeed import (
     BillingEntry,
     ClockSkew,
@@ -28,6 +29,7 @@ from blocks.wavespeed import (
     UnreadableItem,
     Upload,
 )
+from tasks.paying.accounts import AccountInUse
 from tasks.paying.echo import HistoryEcho
 from tasks.paying.recovery import resolve
 from tasks.paying.settlement import Settlement
@@ -169,6 +171,8 @@ def workbench_at(
     run_id = start_run(ledger, budget=budget)
     source = folder / "source.png"
     source.write_bytes(picture())
+    store_id = MarkedStore(folder / "assets").note().store
+    ledger.register_store(store_id, str(folder / "assets"))
     try:
         yield Workbench(
             run_id=run_id,
@@ -180,6 +184,7 @@ def workbench_at(
             ask=books.call,
             origin=SERVICE,
             store=AssetStore(folder / "assets"),
+            store_id=store_id,
             limits=AccountLimits(10, 1000, 1000),
             watch=cast("Any", None),
             settlement=Settlement(
@@ -187,6 +192,13 @@ def workbench_at(
             ),
             echo=HistoryEcho(
                 cast("Any", account).newest, lambda ids: books.call(ledger.bodies_sent, SERVICE, ids)
+            ),
+            account=AccountInUse(
+                ledger,
+                SERVICE,
+                ledger.account_of(SERVICE, str(chosen["api_key"])),
+                cast("Any", account).result,
+                books.call,
             ),
             progress=progress,
             stop=StopSignal(),

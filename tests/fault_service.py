@@ -71,12 +71,15 @@ def _signed_clip(mp4: bytes, signature: bytes) -> bytes:
 class FaultyService:
     """A simulator in a thread of this process, behind a real socket, whose folder and port outlive each start."""
 
-    def __init__(self, home: Path, *, clock: float = 0.0, level: str = "silver") -> None:
+    def __init__(
+        self, home: Path, *, clock: float = 0.0, level: str = "silver", key: str | None = KEY, port: int = 0
+    ) -> None:
         self.home = home
         self.url = ""
         self._clock = clock
         self._level = level
-        self._port = 0
+        self._key = key
+        self._port = port
         self._running = ExitStack()
         self.books = Books.open(home)
 
@@ -87,7 +90,7 @@ class FaultyService:
                 home=self.home,
                 port=self._port,
                 clock=self._clock,
-                key=KEY,
+                key=self._key,
                 faults=load_faults(faults),
                 level=self._level,
             )

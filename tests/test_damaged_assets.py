@@ -99,6 +99,7 @@ def test_an_input_of_a_later_stage_is_read_before_it_is_uploaded(scene: QuietSce
     assert len(list((scene.home / "assets" / "quarantine").iterdir())) == 1
     undisturbed = scene.assets()
     shutil.rmtree(scene.home)
+    shutil.rmtree(scene.folder / "runs")
     # The same campaign again, on a service that makes the same bytes of the same inputs.
     assert scene.run() == 0, scene.said
     assert scene.assets() == undisturbed

@@ -117,7 +117,7 @@ def test_named_commands_variables_and_files_exist(document: Path) -> None:
     for code in [*codes(prose(document)), *lines]:
         if command := re.search(r"(?:^|[ /])campaign ([a-z]+)\b", code):
             assert command[1] in COMMANDS, code
-            named = set(re.findall(r"(--[a-z]+)", code.partition("campaign ")[2]))
+            named = set(re.findall(r"(--[a-z]+(?:-[a-z]+)*)", code.partition("campaign ")[2]))
             known = {option for parameter in COMMANDS[command[1]].params for option in parameter.opts}
             assert named <= known | {"--help"}, code
         if target := re.match(r"make ([a-z-]+)$", code):

@@ -1,6 +1,7 @@
 """Two machines with folders of their own share one ledger on PostgreSQL: each piece of work is paid for once."""
 
 import os
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -61,6 +62,91 @@ def test_a_host_that_dies_is_replaced_when_its_lease_has_run_out(
     assert len(here.billed) >= 1, "it died too early to have paid for anything"
     assert here.run(first="test_two_hosts:short_leases") == 0, here.said
     assert here.billed == PAID_ONCE
+
+
+def test_what_another_host_may_have_is_never_paid_for_again_by_itself(
+    hosts: tuple[QuietScene, QuietScene],
+) -> None:
+    here, there = hosts
+    assert here.run() == 0, here.said
+    out_of_reach(here)
+    expire(here)
+    for _ in range(2):
+        assert there.run(first="test_two_hosts:be_elsewhere") == 5, there.said
+        assert "shares this ledger and may have them" in there.said
+        assert "`campaign forget --key" in there.said
+    assert here.billed == PAID_ONCE
+    # The host that has the bytes goes on with them.
+    assert here.run() == 0, here.said
+    assert {stage.outcome for stage in here.last().stages} == {"cached"}
+    assert here.billed == PAID_ONCE
+
+
+def test_the_named_command_lets_it_be_paid_for_again(hosts: tuple[QuietScene, QuietScene]) -> None:
+    here, there = hosts
+    for scene in hosts:
+        scene.briefs("a")
+    assert here.run() == 0, here.said
+    out_of_reach(here)
+    expire(here)
+    assert there.run(first="test_two_hosts:be_elsewhere") == 5, there.said
+    named = re.search(r"`campaign (forget --key [0-9a-f]+ --yes)`", there.said)
+    assert named is not None
+    assert there.workplace.run(*named[1].split()).status == 0
+    assert there.run(first="test_two_hosts:be_elsewhere") == 0, there.said
+    assert here.billed == ["a", "a"]
+
+
+def test_its_own_bytes_are_found_whoever_has_opened_the_work_again(
+    hosts: tuple[QuietScene, QuietScene],
+) -> None:
+    here, there = hosts
+    for scene in hosts:
+        scene.briefs("a")
+    assert here.run() == 0, here.said
+    out_of_reach(here)
+    dying = there.start(first="test_two_hosts:die_elsewhere_before_a_download")
+    wait_until(lambda: not dying.is_alive())
+    assert dying.exitcode == -signal.SIGKILL
+    expire(here)
+    # Opened again by a host that lacks it, and expired before it was collected.
+    assert there.run(first="test_two_hosts:be_elsewhere_with_short_leases") == 5, there.said
+    assert here.run(first="test_two_hosts:short_leases") == 0, here.said
+    assert {stage.outcome for stage in here.last().stages} == {"cached"}
+    assert here.billed == ["a"]
+
+
+def out_of_reach(scene: QuietScene) -> None:
+    """The folders of one machine are not on the other's disk."""
+    (scene.folder / "runs").rename(scene.folder / "not there")
+
+
+def expire(scene: QuietScene) -> None:
+    """Eight days go by: the service has forgotten, and the ledger knows how long ago it was."""
+    books = scene.service.books
+    books.delete([prediction.id for prediction in books.predictions()])
+    with scene.ledger() as ledger, ledger._database.write() as connection:
+        for column in ("submitted_at", "service_created_at", "reserved_at", "intent_at"):
+            connection.exec_driver_sql(f"UPDATE attempts SET {column} = {column} - interval '8 days'")
+
+
+def be_elsewhere_with_short_leases() -> None:
+    be_elsewhere()
+    short_leases()
+
+
+def die_elsewhere_before_a_download() -> None:
+    """The work is opened again, and nothing of it has come."""
+    from blocks.ledger import Ledger  # noqa: PLC0415 - in the forked process only
+
+    be_elsewhere()
+    reopen = Ledger.reopen
+
+    def dying(ledger: Ledger, key: str) -> None:
+        reopen(ledger, key)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    Ledger.reopen = dying  # type: ignore[method-assign,assignment] # in the forked process only
 
 
 def short_leases() -> None:

@@ -35,6 +35,8 @@ from blocks.ledger.records import (
     WorkInput,
 )
 from blocks.ledger.runs import new_run_id
+from blocks.ledger.stores import OtherStore
+from blocks.ledger.taking_over import PastResult
 
 __all__ = [
     "HEARTBEAT_SECONDS",
@@ -59,7 +61,9 @@ __all__ = [
     "KeptResult",
     "LeaseLost",
     "Ledger",
+    "OtherStore",
     "PaidResult",
+    "PastResult",
     "Reply",
     "RunMoney",
     "RunRow",

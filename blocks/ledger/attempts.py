@@ -14,6 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from blocks.errors import NeedsPerson
 from blocks.ledger.alone import require_alone
 from blocks.ledger.budget import check_day, check_run
+from blocks.ledger.facts import count_intent
 from blocks.ledger.owners import NO_LEASE
 from blocks.ledger.part import Part, attempt_from, day_start, lease_lost, plain, update_attempt
 from blocks.ledger.records import AttemptRow, AttemptState, IllegalTransition, Reply, Settlement, StoredAsset
@@ -142,7 +143,9 @@ class Attempts(Part):
                 "skew_high": skew_high,
                 "reply": None,
             }
-            return update_attempt(connection, attempt_id, values)
+            intended = update_attempt(connection, attempt_id, values)
+            count_intent(connection)
+            return intended
 
     def may_send(self, attempt_id: int) -> bool:
         """Look whether an intent is still this process's to carry out: nobody has taken the work over."""
@@ -230,7 +233,7 @@ class Attempts(Part):
             now = self._database.now(connection)
             key = attempt.generation_key
             # Sorted: two transactions that keep the same assets must not wait for each other in a circle.
-            rows = sorted((_asset_row(asset, now) for asset in assets), key=lambda row: str(row["sha256"]))
+            rows = sorted((asset_row(asset, now) for asset in assets), key=lambda row: str(row["sha256"]))
             self._database.insert_missing(connection, assets_table, rows)
             connection.execute(sa.delete(generation_assets).where(generation_assets.c.generation_key == key))
             places = [
@@ -355,7 +358,7 @@ def taken(prediction_id: str) -> str:
     )
 
 
-def _asset_row(asset: StoredAsset, now: datetime) -> dict[str, Any]:
+def asset_row(asset: StoredAsset, now: datetime) -> dict[str, Any]:
     return {
         "sha256": asset.sha256,
         "media_type": asset.media_type,

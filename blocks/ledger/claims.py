@@ -104,7 +104,7 @@ class Claims(Part):
         token = uuid.uuid4().hex
         with self._database.write() as connection:
             now = self._database.now(connection)
-            self._database.insert_missing(connection, generations, [_new_generation(work, now)])
+            self._database.insert_missing(connection, generations, [new_generation(work, now)])
             self._locked_generation(connection, work.key)
             answer = self._look(connection, work.key, owner, run_id)
             if answer is not None:
@@ -169,6 +169,28 @@ class Claims(Part):
                     .values(state=AttemptState.COMPLETED, stored_at=None)
                 )
 
+    def close_again(self, attempt_id: int) -> None:
+        """Undo ``reopen``: what is missing here is on another machine, and counts as kept. Gives the lease back.
+
+        Raises LeaseLost where the work is another's by now.
+        """
+        with self._database.write() as connection:
+            generation, attempt = self._locked_attempt(connection, attempt_id)
+            self._require_lease(generation)
+            kept = _kept_assets(connection, [attempt.generation_key])
+            if attempt.prediction_id is None or not kept:
+                raise IllegalTransition(f"attempt {attempt_id} was never kept: it cannot be closed again")
+            now = self._database.now(connection)
+            done = {"state": "stored", "stored_at": now, "stored_by_run": attempt.run_id}
+            connection.execute(
+                sa.update(generations)
+                .where(generations.c.key == attempt.generation_key)
+                .values(done | NO_LEASE)
+            )
+            stored = {"state": AttemptState.STORED, "stored_at": now, "held_reason": None}
+            update_attempt(connection, attempt_id, stored)
+        self._leases.pop(attempt.generation_key, None)
+
     def _look(self, connection: sa.Connection, key: str, owner: str, run_id: str) -> Claim | None:
         """Say what stands in the way of the lease; None: it can be had."""
         row = connection.execute(
@@ -199,7 +221,7 @@ def lease_end(row: sa.Row[Any], now: datetime) -> datetime | None:
     return until
 
 
-def _new_generation(work: GenerationWork, now: datetime) -> dict[str, Any]:
+def new_generation(work: GenerationWork, now: datetime) -> dict[str, Any]:
     return {
         "key": work.key,
         "service": work.service,

@@ -64,10 +64,16 @@ class Database:
 
     @contextmanager
     def outside_transactions(self) -> Iterator[sa.Connection]:
-        """For the one statement of SQLite that cannot stand in a transaction."""
+        """For the statements of SQLite that cannot stand in a transaction."""
         with self._in_words(), self._session() as connection:
             connection.execution_options(ledger_begin="")
             yield connection
+
+    def checkpoint(self) -> None:
+        """Bring SQLite's main file up to date with its log, as far as nobody has to wait for it."""
+        if self.is_sqlite:
+            with self.outside_transactions() as connection:
+                connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)")
 
     def now(self, connection: sa.Connection) -> datetime:
         """Read the ledger's clock: the database server's where machines share it, else this machine's."""

@@ -8,10 +8,13 @@ from types import TracebackType
 from typing import ParamSpec, Self, TypeVar
 
 from blocks.ledger import opening
+from blocks.ledger.accounts import Accounts
 from blocks.ledger.attempts import Attempts
 from blocks.ledger.budget import Budget
 from blocks.ledger.claims import Claims
+from blocks.ledger.copying import Copying
 from blocks.ledger.database import Clock, Database, parse_url
+from blocks.ledger.facts import Facts
 from blocks.ledger.forgetting import Forgetting
 from blocks.ledger.learnt import Learnt
 from blocks.ledger.owners import Owners
@@ -19,6 +22,8 @@ from blocks.ledger.recovery import Recovery
 from blocks.ledger.remembered import Remembered
 from blocks.ledger.runs import Runs
 from blocks.ledger.sessions import RECONNECT_SECONDS
+from blocks.ledger.stores import Stores
+from blocks.ledger.taking_over import TakingOver
 from blocks.ledger.uploads import Uploads
 
 _Arguments = ParamSpec("_Arguments")
@@ -27,7 +32,23 @@ _Result = TypeVar("_Result")
 _BUSY_SECONDS = 30.0
 
 
-class Ledger(Owners, Claims, Budget, Attempts, Recovery, Runs, Uploads, Learnt, Forgetting, Remembered):
+class Ledger(
+    Owners,
+    Claims,
+    Budget,
+    Attempts,
+    Recovery,
+    Runs,
+    Uploads,
+    Learnt,
+    Forgetting,
+    Remembered,
+    Facts,
+    Accounts,
+    Stores,
+    TakingOver,
+    Copying,
+):
     """One process's view of the ledger; every method is one transaction, on disk when it returns.
 
     ```

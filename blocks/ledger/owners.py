@@ -85,7 +85,10 @@ class Owners(Part):
         return owner
 
     def heartbeat(self, owner: str) -> None:
-        """Renew all of the owner's leases. To be called every ``HEARTBEAT_SECONDS``."""
+        """Renew all of the owner's leases. To be called every ``HEARTBEAT_SECONDS``.
+
+        SQLite's main file is brought up to date as well: a plain copy of it is at most a heartbeat old.
+        """
         with self._database.write() as connection:
             now = self._database.now(connection)
             renewed = connection.execute(
@@ -94,6 +97,7 @@ class Owners(Part):
             if renewed.rowcount == 0:
                 # The machine slept so long that the row was cleared away, its leases with it.
                 _insert_owner(connection, owner, now)
+        self._database.checkpoint()
 
     def leave(self, owner: str) -> None:
         """Give all of the owner's leases back and take it off the books."""

@@ -135,11 +135,15 @@ class Recovery(Part):
         except IntegrityError as error:
             raise NeedsPerson(taken(prediction_id)) from error
 
-    def send_again(self, attempt_id: int) -> AttemptRow:
-        """Let a ``held`` or ``unknown`` attempt be sent again by the next run: a person says it came to nothing."""
+    def send_again(self, attempt_id: int, *, of_another_account: bool = False) -> AttemptRow:
+        """Let a ``held`` or ``unknown`` attempt be sent again by the next run: a person says it came to nothing.
+
+        One that was sent ``of_another_account`` may be ``intent`` as well: nothing of ours decides it.
+        """
+        open_states = {*_OPEN_TO_PERSONS, *([AttemptState.INTENT] if of_another_account else [])}
         with self._database.write() as connection:
             _, attempt = self._locked_attempt(connection, attempt_id)
-            if attempt.state not in _OPEN_TO_PERSONS or attempt.prediction_id is not None:
+            if attempt.state not in open_states or attempt.prediction_id is not None:
                 raise IllegalTransition(f"attempt {attempt_id} is {attempt.state}: it cannot be sent again")
             sent = _apply(
                 connection, attempt, SendAgain(attempt_id, counts=False), self._database.now(connection)

@@ -28,7 +28,7 @@ from sqlalchemy import (
 )
 
 # The newest migration. Kept here as well so that opening a ledger that is up to date need not import Alembic.
-NEWEST_VERSION = "0004"
+NEWEST_VERSION = "0005"
 # Not Alembic's usual name: Prefect keeps an alembic_version of its own, perhaps in the same database.
 VERSION_TABLE = "ledger_version"
 
@@ -241,7 +241,7 @@ attempts = Table(
 uploads = Table(
     "uploads",
     metadata,
-    Column("origin", Text, primary_key=True),
+    Column("origin", Text, primary_key=True),  # and the account
     Column("sha256", Text, primary_key=True),
     Column("url", Text, nullable=False),
     Column("uploaded_at", Moment, nullable=False),
@@ -257,4 +257,50 @@ remembered_inputs = Table(
     Column("sha256", Text, nullable=False),
     Column("facts", JSON, nullable=False),
     Column("read_at", Moment, nullable=False),
+)
+
+# What is true of the ledger as a whole, by name: who it is, its salt, where it was when it was last checked.
+facts = Table(
+    "facts",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+# Whose keys work has been sent with: a salted fingerprint of each, never the key. Keys that turned out to be of one
+# account have that account's id, which is the fingerprint of its first key.
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("service", Text, primary_key=True),
+    Column("fingerprint", Text, primary_key=True),
+    Column("account", Text, nullable=False),
+    Column("seen_at", Moment, nullable=False),
+)
+
+# Predictions of which a person has said that this ledger did not make them.
+dismissed = Table(
+    "dismissed",
+    metadata,
+    Column("service", Text, primary_key=True),
+    Column("prediction_id", Text, primary_key=True),
+    Column("dismissed_at", Moment, nullable=False),
+)
+
+# The asset stores that have worked with this ledger, and on which machine.
+stores = Table(
+    "stores",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("host", Text, nullable=False),
+    Column("place", Text, nullable=False),
+    Column("seen_at", Moment, nullable=False),
+)
+
+# Which store has what of the paid work; nothing is known of what was stored before stores were.
+holdings = Table(
+    "holdings",
+    metadata,
+    Column("generation_key", Text, ForeignKey("generations.key"), primary_key=True),
+    Column("store", Text, ForeignKey("stores.id"), primary_key=True),
 )

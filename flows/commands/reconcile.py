@@ -38,15 +38,17 @@ class ReconcileRequest:
     run: str | None
     adopt: Sequence[str]
     release: Sequence[str]
+    not_mine: Sequence[str]
+    out: Sequence[Path]
     as_json: bool
     account: str | None
     workspace: str | None
 
 
 async def reconcile_account(request: ReconcileRequest) -> int:
-    decisions = PersonDecisions.parse(request.adopt, request.release)
+    decisions = PersonDecisions.parse(request.adopt, request.release, request.not_mine)
     settings = await chosen_settings(account=request.account, workspace=request.workspace)
-    found = await reconcile(settings, ReconcileOptions(request.run, decisions))
+    found = await reconcile(settings, ReconcileOptions(request.run, decisions, tuple(request.out)))
     if found.run is not None:
         _keep_with_the_run(settings, found)
     status = after_printing(
@@ -54,9 +56,25 @@ async def reconcile_account(request: ReconcileRequest) -> int:
     )
     if found.account_total is not None:
         say(found.account_total.text())
+    _say_what_of_the_past(found)
     if found.bill_problem is not None:
         say(f"the account's bill could not be read, so no amount was compared: {found.bill_problem}")
     return status
+
+
+def _say_what_of_the_past(found: Reconciliation) -> None:
+    """Where the ledger was lost, copied or restored."""
+    if found.taken_over:
+        what = "1 prediction" if found.taken_over == 1 else f"{found.taken_over} predictions"
+        say(f"the ledger has taken over {what} that it lacked, from the folders of past runs")
+    for prediction in found.unplaced:
+        say(
+            f"prediction {visible(prediction)} has this program's inputs, and the ledger lacks it. If this ledger's "
+            f"runs have paid for it, run `campaign reconcile --adopt {visible(prediction)}`; else "
+            f"`campaign reconcile --not-mine {visible(prediction)}`"
+        )
+    if found.unplaced:
+        say("both can be given several times at once. Until then, no run spends anything")
 
 
 def _keep_with_the_run(settings: Settings, found: Reconciliation) -> None:

@@ -24,6 +24,7 @@ from blocks.errors import (
 from blocks.ledger import AttemptRow, AttemptState, Settlement, StoredAsset
 from blocks.media import decode_clip_fully, decode_picture_fully
 from blocks.wavespeed import Prediction
+from tasks.paying.elsewhere import elsewhere, may_be_elsewhere
 from tasks.paying.retry_by_cause import Action, action_of
 from tasks.paying.stopwatch import Stopwatch
 from tasks.paying.uploading import forget_uploads
@@ -194,6 +195,11 @@ async def _not_found(
 ) -> CampaignError:
     """What to raise where the account does not know the prediction, or has its outputs no more."""
     if _has_expired(attempt):
+        other = await may_be_elsewhere(bench, work.key)
+        if other is not None:
+            # Nobody pays again by itself for what another machine has: it counts as kept, and is missing here only.
+            await bench.ask(bench.ledger.close_again, attempt.id)
+            return NeedsPerson(elsewhere(work.key, other))
         await bench.ask(
             bench.ledger.failed, attempt.id, code="expired", message=str(error), run_id=bench.run_id
         )
@@ -276,6 +282,7 @@ async def collect(
         run_id=bench.run_id,
         settlement=settlement,
     )
+    await bench.ask(bench.ledger.note_holding, work.key, bench.store_id)
     return tuple(as_record(asset) for asset in assets)
 
 

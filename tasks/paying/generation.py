@@ -24,6 +24,7 @@ from blocks.ledger import (
 from blocks.ledger import WorkInput as LedgerInput
 from tasks.paying.asking_prices import place_of, worst_case_of
 from tasks.paying.collecting import as_record, ask_again_for_held, await_end, collect
+from tasks.paying.elsewhere import kept_here_after_all, refuse_if_another_host_has_it
 from tasks.paying.recovery import resolve
 from tasks.paying.restoring import make_whole
 from tasks.paying.stopwatch import Stopwatch
@@ -57,7 +58,11 @@ async def generate(bench: Workbench, work: StageWork) -> StageResult:
             ):
                 case AlreadyStored(generation):
                     if await make_whole(bench, generation):
+                        await bench.ask(bench.ledger.note_holding, work.key, bench.store_id)
                         return found(work, generation, watch)
+                    await bench.ask(bench.ledger.note_lost, work.key, bench.store_id)
+                    if await _has_expired(bench, work.key):
+                        await refuse_if_another_host_has_it(bench, work.key)
                     # Paid for, but damaged or gone: collected again from the service, free of charge.
                     await bench.ask(bench.ledger.reopen, work.key)
                 case Busy():
@@ -67,6 +72,8 @@ async def generate(bench: Workbench, work: StageWork) -> StageResult:
                     raise NeedsPerson(attempt.held_reason or "an earlier attempt is held")
                 case Granted(attempt):
                     try:
+                        if attempt is not None and await kept_here_after_all(bench, attempt):
+                            continue  # found, as if nobody had lost it
                         if attempt is not None and attempt.state is AttemptState.HELD:
                             attempt = await _no_longer_held(bench, work, attempt)
                         with bench.movement.at_work():
@@ -80,6 +87,13 @@ async def generate(bench: Workbench, work: StageWork) -> StageResult:
                         await asyncio.shield(bench.ask(bench.ledger.release, work.key, bench.owner))
     finally:
         lock.release()
+
+
+async def _has_expired(bench: Workbench, key: str) -> bool:
+    """Whether the service, by its own rule, has what was paid for no more."""
+    paid = (await bench.ask(bench.ledger.find_paid_results, [key])).get(key)
+    until = None if paid is None or paid.attempt.prediction_id is None else paid.attempt.kept_until
+    return until is None or datetime.now(UTC) > until
 
 
 async def _no_longer_held(bench: Workbench, work: StageWork, attempt: AttemptRow) -> AttemptRow:

@@ -1,13 +1,14 @@
 """Finds out what became of attempts whose POST got no answer, before anybody may send it again."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from blocks.errors import NeedsPerson, Transient, WitnessAwaited
 from blocks.ledger import AttemptRow, AttemptState, Decision
 from blocks.wavespeed import HistoryReading
+from tasks.paying.accounts import sent_by_another
 from tasks.paying.credit import read_books
 from tasks.paying.evidence import earliest_of, gather_evidence
 from tasks.paying.matching import CLOSE_SECONDS, FAR_SECONDS, Rules, decide
@@ -76,18 +77,27 @@ async def _decide_about_all(bench: Workbench, attempt: AttemptRow) -> None:
         waiting = await bench.ask(bench.ledger.attempts_without_id, attempt.service, attempt.model)
         if not any(row.intent_at for row in waiting):
             return  # another process has just decided about it
+        held = await bench.ask(bench.ledger.attempts, state=AttemptState.HELD)
         try:
-            await Look(bench, attempt.service, attempt.model).decide(waiting)
+            ours = await bench.account.ours([*waiting, *held])
+            if current.account not in ours:
+                raise NeedsPerson(sent_by_another(current))
+            # What another account has sent is in that one's history.
+            own = [row for row in waiting if row.account in ours]
+            await Look(bench, attempt.service, attempt.model, ours).decide(own)
         except Transient:
             bench.history_silence.look(time.monotonic())
             # Asked again after the next pause; nothing is sent meanwhile.
 
 
 class Look:
-    """One look at the account, and what it decides about all attempts of a model without an id."""
+    """One look at the account, and what it decides about all attempts of a model without an id.
 
-    def __init__(self, bench: Workbench, service: str, model: str) -> None:
-        self._bench, self._service, self._model = bench, service, model
+    ``ours`` are the ledger's names of the account that is asked.
+    """
+
+    def __init__(self, bench: Workbench, service: str, model: str, ours: Collection[str | None]) -> None:
+        self._bench, self._service, self._model, self._ours = bench, service, model, ours
 
     async def decide(self, waiting: Sequence[AttemptRow]) -> None:
         bench = self._bench
@@ -131,9 +141,11 @@ class Look:
 
     async def _gather(self, reading: HistoryReading, since: datetime, now: datetime) -> Evidence:
         bench = self._bench
-        return await bench.ask(
+        evidence = await bench.ask(
             gather_evidence, bench.ledger, self._service, self._model, reading, since=since, now=now
         )
+        ours = await bench.account.ours(evidence.known)
+        return replace(evidence, known=[row for row in evidence.known if row.account in ours])
 
     async def _with_money(self, evidence: Evidence, attempts: Sequence[AttemptRow]) -> Evidence:
         bench = self._bench
@@ -166,10 +178,12 @@ class Look:
                 row
                 for row in bench.ledger.attempts(state=AttemptState.HELD)
                 if (row.service, row.model) == (self._service, self._model)
+                and row.account in self._ours
                 and row.prediction_id is None
                 and row.intent_at is not None
             ]
-            decided = decide([*attempts, *held], candidates, now, rules, evidence)
+            own = [row for row in attempts if row.account in self._ours]
+            decided = decide([*own, *held], candidates, now, rules, evidence)
             waits.extend(one for one in decided if isinstance(one, Wait))
             return [one for one in decided if not isinstance(one, Wait)]
 

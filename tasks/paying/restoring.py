@@ -2,17 +2,25 @@
 
 import asyncio
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from blocks.assets import AssetStore
 from blocks.errors import MediaError
-from blocks.ledger import Ledger, StoredGeneration
+from blocks.ledger import Ledger, StoredAsset, StoredGeneration
 from tasks.exports import asset_place
 from tasks.paying.workbench import Workbench
 from tasks.record import RunRecord
+
+
+async def all_whole(bench: Workbench, assets: Iterable[StoredAsset]) -> bool:
+    """Read every one of them in the store."""
+    for asset in assets:
+        if not await asyncio.to_thread(bench.store.is_whole, asset.sha256):
+            return False
+    return True
 
 
 async def make_whole(bench: Workbench, generation: StoredGeneration) -> bool:
@@ -24,7 +32,7 @@ async def make_whole(bench: Workbench, generation: StoredGeneration) -> bool:
         if await asyncio.to_thread(bench.store.is_whole, asset.sha256):
             continue
         copies = await bench.ask(_copies, bench.ledger, asset.sha256)
-        if not await asyncio.to_thread(_put_back, bench.store, asset.sha256, copies):
+        if not await asyncio.to_thread(put_back, bench.store, asset.sha256, copies):
             return False
         bench.note(
             f"the asset {asset.sha256[:12]}… was damaged or gone; a past run's folder had a copy of it"
@@ -48,7 +56,8 @@ def _places(ledger: Ledger, sha256: str) -> Iterator[Path]:
                     yield asset_place(Path(run.out) / run.id, asset.path)
 
 
-def _put_back(store: AssetStore, sha256: str, copies: list[Path]) -> bool:
+def put_back(store: AssetStore, sha256: str, copies: list[Path]) -> bool:
+    """Keep the first of the copies that is whole; False where none is."""
     for copy in copies:
         incoming = store.incoming_path()
         try:

@@ -154,7 +154,7 @@ async def _post(
         departure.begin()
         asked, now = datetime.now(UTC), bench.ledger.now()
         skew = bench.client.clock.seen_from(now, asked=asked, told=datetime.now(UTC))
-        return bench.ledger.intend(
+        intended = bench.ledger.intend(
             attempt.id,
             body=body,
             input_sha256s=[item.sha256 for item in work.inputs],
@@ -164,11 +164,14 @@ async def _post(
             day_cap=bench.settings.day_cap,
             worst_case=worst_case_of(bench, work),
             alone=alone,
+            account=bench.account.account,
             balance_before=credit and credit[0],
             balance_at=credit and credit[1],
             skew_low=skew.low,
             skew_high=skew.high,
         )
+        bench.mark_store()
+        return intended
 
     intended = await bench.ask(intend)
     watch.attempts += 1

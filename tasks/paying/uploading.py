@@ -30,13 +30,18 @@ async def upload_inputs(bench: Workbench, work: StageWork) -> list[str]:
 async def forget_uploads(bench: Workbench, work: StageWork) -> None:
     """After the service could not read an input: the next try uploads all of them again."""
     for item in work.inputs:
-        await bench.ask(bench.ledger.forget_upload, bench.origin, item.sha256)
+        await bench.ask(bench.ledger.forget_upload, _place(bench), item.sha256)
+
+
+def _place(bench: Workbench) -> str:
+    """An account may not be able to read what another one has uploaded."""
+    return f"{bench.origin} {bench.account.account}"
 
 
 async def _upload(bench: Workbench, item: WorkInput) -> str:
-    origin = bench.origin
+    place = _place(bench)
     async with bench.lock(f"upload {item.sha256}"):
-        known = await bench.ask(bench.ledger.find_upload, origin, item.sha256, datetime.now(UTC))
+        known = await bench.ask(bench.ledger.find_upload, place, item.sha256, datetime.now(UTC))
         if known is not None:
             return known.url
         async with bench.uploads_at_once:
@@ -59,7 +64,7 @@ async def _upload(bench: Workbench, item: WorkInput) -> str:
             name = f"{item.sha256}{mimetypes.guess_extension(media_type) or ''}"
             upload = await bench.client.upload(content, filename=name, media_type=media_type)
         expires = min(upload.expires_at, datetime.now(UTC) + KEEP)
-        await bench.ask(bench.ledger.remember_upload, origin, item.sha256, url=upload.url, expires_at=expires)
+        await bench.ask(bench.ledger.remember_upload, place, item.sha256, url=upload.url, expires_at=expires)
         return upload.url
 
 

@@ -1,6 +1,7 @@
 """What the tasks of one run share: the account, the ledger, the store, the limits, and the signal to stop."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
@@ -11,12 +12,14 @@ from typing import Literal, ParamSpec, Protocol, TypeVar
 from uuid import UUID
 
 from blocks.assets import AssetStore
-from blocks.errors import NeedsPerson, Terminal
+from blocks.errors import CampaignError, NeedsPerson, Terminal
 from blocks.ledger import AttemptRow, Ledger
 from blocks.limits import AccountLimits
 from blocks.remote import RemoteFiles
 from blocks.settings import Settings
+from blocks.store_marker import MarkedStore
 from blocks.wavespeed import WaveSpeedClient
+from tasks.paying.accounts import AccountInUse
 from tasks.paying.credit import Credit
 from tasks.paying.echo import HistoryEcho
 from tasks.paying.first_bills import FirstBills
@@ -62,10 +65,13 @@ class Workbench:
     ask: Ask
     origin: str
     store: AssetStore
+    # Which store it is, by its own marker.
+    store_id: str
     limits: AccountLimits
     watch: PredictionWatch
     settlement: Settlement
     echo: HistoryEcho
+    account: AccountInUse
     progress: RunProgress
     stop: StopSignal
     # The bytes of named inputs, by sha256; pictures that the run makes itself are in the store.
@@ -144,6 +150,14 @@ class Workbench:
     def lock(self, name: str) -> asyncio.Lock:
         """One at a time for everything of this name in this process: equal work, equal uploads, one price question."""
         return self._locks.setdefault(name, asyncio.Lock())
+
+    def mark_store(self) -> None:
+        """In the ledger's thread: the store remembers how far the ledger has come, should it be restored from older.
+
+        Where it cannot be written now, the next time makes up for it.
+        """
+        with contextlib.suppress(CampaignError):
+            MarkedStore(self.store.root).note(self.ledger.identity(), self.ledger.intents())
 
     def path_of(self, sha256: str) -> Path:
         path = self.input_paths.get(sha256)

@@ -26,6 +26,7 @@ class Cause(StrEnum):
     DROPPED = "dropped"  # made in a past run, and not in the ledger any more
     UNFINISHED = "unfinished"  # the last run that had it did not bring it to its end
     UNDER_WAY = "under way"  # sent already: it is collected, not sent again
+    ELSEWHERE = "elsewhere"  # paid for, and missing here; another machine of the ledger may have it
     HELD = "held"  # waits for a person
     FLAGGED = "flagged"  # the stage before made a picture that the service flagged
     SHORT = "short"  # the stage before made too few pictures

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from blocks.assets import AssetStore
-from blocks.ledger import AttemptRow, Ledger, PaidResult, StoredAsset, StoredGeneration
+from blocks.ledger import AttemptRow, Ledger, OtherStore, PaidResult, StoredAsset, StoredGeneration
 from blocks.prices import PriceBook
+from blocks.store_marker import MarkedStore
 from tasks.briefs.brief import Brief, Campaign, ComposePart, EditPart, VideoPart, references_of
 from tasks.briefs.inputs import Inputs
 from tasks.identity import placeholder
@@ -40,6 +41,8 @@ class _Lost:
     run: str
     until: datetime | None
     collectable: bool
+    # Another machine of the ledger that may have them.
+    other: OtherStore | None = None
 
 
 @dataclass(frozen=True)
@@ -152,7 +155,15 @@ class Planner:
         # Stored, though no attempt at it is on record: nothing to collect it by.
         for key, one in gone.items():
             lost.setdefault(key, _Lost(one.assets, one.stored_by_run, None, collectable=False))
+        if any(not one.collectable for one in lost.values()):
+            others = ledger.others_that_may_have([*lost], self._store_id())
+            lost = {key: replace(one, other=others.get(key)) for key, one in lost.items()}
         return _Known(kept, lost, ledger.find_held(keys), begun, ledger.find_forgotten(keys))
+
+    def _store_id(self) -> str:
+        """Of a store without a marker, nobody has noted anything."""
+        marker = MarkedStore(self._store.root).read()
+        return "" if marker is None else marker.store
 
     def _has_all(self, assets: Iterable[StoredAsset]) -> bool:
         return all(self._store.has(asset.sha256, asset.bytes) for asset in assets)
@@ -176,11 +187,14 @@ class Planner:
         if key in known.held:
             text = f"an earlier attempt of the {stage} stage is held for a person: see `campaign reconcile`"
             return "blocked", self._block(name, Why(text, (Cause.HELD,)))
+        lost = known.lost.get(key)
+        if lost is not None and lost.other is not None and not lost.collectable:
+            return "blocked", self._block(name, Why(_elsewhere(lost.other, key), (Cause.ELSEWHERE,)))
         references = references_of(brief).stages[stage]
         if len(self._carried(brief, stage)) < references.carried:
             text = "the stage before made fewer pictures than this one needs"
             return "blocked", self._block(name, Why(text, (Cause.SHORT,)))
-        stored, lost = known.kept.get(key), known.lost.get(key)
+        stored = known.kept.get(key)
         paid = stored or (lost if lost is not None and lost.collectable else None)
         if paid is not None and any(asset.flagged_nsfw for asset in paid.assets):
             self._block(name, Why(f"the service flagged a picture of the {stage} stage", (Cause.FLAGGED,)))
@@ -288,6 +302,14 @@ def _costs_nothing(key: str, known: _Known) -> bool:
     if key in known.lost:
         return known.lost[key].collectable
     return key in known.begun and known.begun[key].charged is not None
+
+
+def _elsewhere(other: OtherStore, key: str) -> str:
+    return (
+        f"asset missing: paid for, and the service kept it for 7 days only. {other.host} shares this ledger and may "
+        "have it; a past run's folder may have a copy. To have it paid for again: "
+        f"`campaign forget --key {key[:12]} --yes`"
+    )
 
 
 def _missing(lost: _Lost) -> str:

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from blocks.ledger import AttemptRow, AttemptState, IllegalTransition, Ledger, Reply, Settlement
 from blocks.money import dollars_text
 from blocks.wavespeed import Prediction
+from tasks.paying.accounts import sent_by_another
 from tasks.paying.silence import HISTORY_LASTS
 from tasks.reconciling.account_records import AccountRecords
-from tasks.reconciling.orphans import Orphans
+from tasks.reconciling.orphans import WITHOUT_ID, Orphans
 from tasks.reconciling.reconciliation import AttemptLine, Verdict
 
 _AGAIN = "ask again with `campaign reconcile`"
@@ -40,9 +41,17 @@ class Judge:
             )
         if attempt.id in self.decided_by_person:
             return self._decided(attempt)
+        if attempt.account not in self.orphans.ours:
+            return self._of_another_account(attempt)
         if before.prediction_id is None or attempt.state is AttemptState.HELD:
             return self._without_id(attempt)
         return self._with_id(attempt, before.prediction_id)
+
+    def _of_another_account(self, attempt: AttemptRow) -> AttemptLine:
+        if attempt.prediction_id is None and attempt.state in WITHOUT_ID:
+            return self._line(attempt, Verdict.HELD, sent_by_another(attempt))
+        note = "sent with another account's key; only with that key can its records be read"
+        return self._line(attempt, Verdict.OTHER_ACCOUNT, note)
 
     def _decided(self, attempt: AttemptRow) -> AttemptLine:
         if attempt.prediction_id is None:

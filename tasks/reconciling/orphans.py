@@ -25,13 +25,17 @@ WITHOUT_ID = (AttemptState.INTENT, AttemptState.UNKNOWN, AttemptState.HELD)
 
 @dataclass(frozen=True)
 class Orphans:
-    """Decides for one service. ``now`` is the ledger's, from before the records were read."""
+    """Decides for one service. ``now`` is the ledger's, from before the records were read.
+
+    ``ours`` are the accounts whose records these are; what another one has sent is decided by that one's.
+    """
 
     ledger: Ledger
     service: str
     records: AccountRecords
     rules: Rules
     now: datetime
+    ours: frozenset[str | None]
 
     def decide_all(self, attempts: Sequence[AttemptRow]) -> None:
         """Writes into the ledger what is certain; what stays open stays as it is, or is held for a person."""
@@ -52,12 +56,13 @@ class Orphans:
                 for attempt in self.ledger.attempts(state=AttemptState.HELD)
                 if attempt.service == self.service
                 and attempt.model == model
+                and attempt.account in self.ours
                 and attempt.prediction_id is None
                 and attempt.intent_at is not None
             }
             busy = self.ledger.at_work(self.service)
             # A held attempt may have made a prediction as well as any other; so all are decided about together.
-            everyone = {attempt.id: attempt for attempt in listed} | {
+            everyone = {attempt.id: attempt for attempt in listed if attempt.account in self.ours} | {
                 key: replace(attempt, state=AttemptState.UNKNOWN) for key, attempt in held.items()
             }
             # One that a living process is busy with is a possible maker, and that process decides about it.
@@ -82,7 +87,7 @@ class Orphans:
 
     def possible(self, attempt: AttemptRow, unclaimed: Sequence[Prediction]) -> tuple[Prediction, ...]:
         """Those of the predictions without an attempt that a person should look at for this one, oldest first."""
-        if attempt.intent_at is None:
+        if attempt.intent_at is None or attempt.account not in self.ours:
             return ()
         skew = self.rules.skew
         late = (attempt.request_timeout_s or 0.0) + self.rules.quiet + FAR_SECONDS

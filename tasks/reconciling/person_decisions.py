@@ -11,24 +11,37 @@ from blocks.wavespeed import Prediction, WaveSpeedClient
 
 @dataclass(frozen=True)
 class PersonDecisions:
-    """``adopt`` pairs attempt numbers with prediction ids; ``release`` has those that may be sent again."""
+    """``adopt`` pairs attempt numbers with prediction ids; ``release`` has those that may be sent again.
+
+    ``place`` has predictions that the ledger lacks and is to take over, ``not_mine`` those that it did not make.
+    """
 
     adopt: tuple[tuple[int, str], ...] = ()
     release: tuple[int, ...] = ()
+    place: tuple[str, ...] = ()
+    not_mine: tuple[str, ...] = ()
 
     @classmethod
-    def parse(cls, adopt: Sequence[str], release: Sequence[str]) -> "PersonDecisions":
-        """From ``ATTEMPT=PREDICTION`` and ``ATTEMPT``. Raises InvalidInput with every problem."""
+    def parse(
+        cls, adopt: Sequence[str], release: Sequence[str], not_mine: Sequence[str] = ()
+    ) -> "PersonDecisions":
+        """From ``ATTEMPT=PREDICTION`` or ``PREDICTION``, and ``ATTEMPT``. Raises InvalidInput with every problem."""
         problems: list[str] = []
         pairs: list[tuple[int, str]] = []
         numbers: list[int] = []
+        place = [text.strip() for text in adopt if _is_prediction(text)]
+        not_mine = [text.strip() for text in not_mine]
+        problems += [f"--not-mine {text}: right would be a prediction's id" for text in not_mine if not text]
         for text in adopt:
+            if _is_prediction(text):
+                continue
             number, _, prediction_id = text.partition("=")
             if _is_number(number) and prediction_id.strip():
                 pairs.append((int(number), prediction_id.strip()))
             else:
                 problems.append(
-                    f"--adopt {text}: right would be ATTEMPT=PREDICTION, such as 12=0f0d05d2b0b6…"
+                    f"--adopt {text}: right would be ATTEMPT=PREDICTION, such as 12=0f0d05d2b0b6…, or a "
+                    "prediction that the ledger lacks"
                 )
         for text in release:
             if _is_number(text):
@@ -39,21 +52,25 @@ class PersonDecisions:
         problems += [
             f"attempt {number} is decided about twice" for number, times in said.items() if times > 1
         ]
-        given = Counter(prediction_id for _, prediction_id in pairs)
+        given = Counter([*(prediction_id for _, prediction_id in pairs), *place, *not_mine])
         problems += [
-            f"prediction {key} is given to two attempts; it was made by one"
+            f"prediction {key} is decided about twice; it was made by one attempt at most"
             for key, times in given.items()
             if times > 1
         ]
         _raise(problems)
-        return cls(tuple(pairs), tuple(numbers))
+        return cls(tuple(pairs), tuple(numbers), tuple(place), tuple(not_mine))
 
     @property
     def attempts(self) -> set[int]:
         return {*(number for number, _ in self.adopt), *self.release}
 
-    async def carry_out(self, ledger: Ledger, client: WaveSpeedClient, service: str) -> None:
+    async def carry_out(
+        self, ledger: Ledger, client: WaveSpeedClient, service: str, ours: frozenset[str | None]
+    ) -> None:
         """Checks all of them and then writes them into the ledger: one that is refused leaves all undone.
+
+        ``ours`` are the accounts that the client's key is of.
 
         Raises InvalidInput with every reason; a ServiceError where the account cannot be asked.
         """
@@ -63,7 +80,8 @@ class PersonDecisions:
         problems: list[str] = []
         found: dict[int, Prediction] = {}
         for number in sorted(self.attempts):
-            problem = _not_to_be_decided(_attempt(ledger, number, service), number, busy)
+            attempt = _attempt(ledger, number, service)
+            problem = _not_to_be_decided(attempt, number, busy, ours if number in self.release else None)
             if problem:
                 problems.append(problem)
         for number, prediction_id in self.adopt:
@@ -86,11 +104,16 @@ class PersonDecisions:
             for number, prediction in found.items():
                 ledger.adopt(number, prediction_id=prediction.id, service_created_at=prediction.created_at)
             for number in self.release:
-                ledger.send_again(number)
+                ledger.send_again(number, of_another_account=ledger.attempt(number).account not in ours)
         except (NeedsPerson, IllegalTransition) as error:
             raise InvalidInput(
                 f"somebody else has decided at the same moment: {error}; look again with `campaign reconcile`"
             ) from error
+
+
+def _is_prediction(text: str) -> bool:
+    """Of one that the ledger lacks: an id alone. A number alone is an attempt's, without its prediction."""
+    return bool(text.strip()) and "=" not in text and not _is_number(text)
 
 
 def _is_number(text: str) -> bool:
@@ -110,12 +133,17 @@ def _attempt(ledger: Ledger, number: int, service: str) -> AttemptRow | None:
     return attempt if attempt.service == service else None
 
 
-def _not_to_be_decided(attempt: AttemptRow | None, number: int, busy: set[int]) -> str | None:
+def _not_to_be_decided(
+    attempt: AttemptRow | None, number: int, busy: set[int], ours: frozenset[str | None] | None
+) -> str | None:
+    """``ours`` where it is to be sent again: what another account was asked for, none of our records decides."""
     if attempt is None:
         return f"the ledger has no attempt {number} of this service; `campaign reconcile` lists those that are held"
     if attempt.id in busy:
         return f"a run is at work on attempt {number}; wait for the run's end"
     if attempt.state is AttemptState.INTENT:
+        if ours is not None and attempt.account not in ours:
+            return None
         return f"attempt {number} is {attempt.state}, not held: the next run looks for it in the account's history"
     if attempt.state not in {AttemptState.UNKNOWN, AttemptState.HELD}:
         return f"attempt {number} is {attempt.state}, not held: there is nothing to decide about it"

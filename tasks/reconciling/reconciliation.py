@@ -30,6 +30,7 @@ class Verdict(StrEnum):
     AT_WORK = "at work"  # a living run is busy with it
     EXPIRED = "expired"  # older than the account's history, and not in the bill
     MISSING = "missing"  # young enough to be in the account's records, and not there
+    OTHER_ACCOUNT = "other account"  # sent with another account's key, whose records are not read
     HELD = "held"  # a person must decide
 
 
@@ -128,10 +129,13 @@ class Reconciliation:
     foreign: tuple[ForeignLine, ...]
     bill_problem: str | None
     account_total: AccountTotal | None = None
+    # Where the ledger was lost or restored: what it has taken over, and what a person has to say whose it is.
+    taken_over: int = 0
+    unplaced: tuple[str, ...] = ()
 
     @property
     def status(self) -> ExitStatus:
-        if any(line.verdict in NEEDS_PERSON for line in self.attempts):
+        if self.unplaced or any(line.verdict in NEEDS_PERSON for line in self.attempts):
             return ExitStatus.PERSON
         return ExitStatus.FAILED if self.bill_problem else ExitStatus.DONE
 
@@ -173,6 +177,8 @@ class Reconciliation:
             },
             "bill_problem": self.bill_problem,
             "account_total": self.account_total.document() if self.account_total else None,
+            "taken_over": self.taken_over,
+            "unplaced": list(self.unplaced),
         }
 
 
