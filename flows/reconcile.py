@@ -137,7 +137,10 @@ async def _reconcile(
 
 def _take_over(past: Past, standing: Standing) -> int:
     """From the folders of past runs: how many predictions the ledger lacked something of."""
+    lacking = past.lacking(standing)
     if past.ledger.at_work(past.service):
+        if standing is Standing.UPGRADED and not lacking:
+            return 0  # nothing speaks against it, and the run that is at work will look as well
         raise InvalidInput(
             "a run is at work with this ledger, which lacks something of its past; wait for the run's end, then run "
             "`campaign reconcile` again"
@@ -145,7 +148,7 @@ def _take_over(past: Past, standing: Standing) -> int:
     if standing is not Standing.UPGRADED:
         # What is taken over makes it look like any other: it is checked when everything has been said.
         past.ledger.note_unchecked()
-    return take_over_folders(past.ledger, past.store, past.lacking(standing))
+    return take_over_folders(past.ledger, past.store, lacking)
 
 
 def _unplaced(

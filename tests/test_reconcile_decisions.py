@@ -92,7 +92,7 @@ def test_a_person_s_decision_is_checked_and_refused_whole(mute: Desk) -> None:
         (("12=",), (), "ATTEMPT=PREDICTION"),
         ((), ("1.5",), "an attempt's number"),
         (("12=a",), ("12",), "decided about twice"),
-        (("12=a", "13=a"), (), "given to two attempts"),
+        (("12=a", "13=a"), (), "prediction a is decided about twice"),
     ],
 )
 def test_decisions_that_make_no_sense_are_refused(

@@ -34,6 +34,7 @@ from blocks.errors import (
     Unreachable,
 )
 from blocks.ledger import AttemptRow, AttemptState, CapReached
+from blocks.limits import Kind
 from blocks.wavespeed import Quote
 from tasks.paying import submitting
 from tasks.paying.departure import Departure
@@ -248,11 +249,11 @@ async def test_a_pause_is_as_long_as_the_service_says(desk: Desk, monkeypatch: p
     ]
     bench, paused = desk.bench(patience_seconds=900), []
 
-    async def sleep(seconds: float) -> None:
+    def pause(kind: Kind, seconds: float) -> None:
+        assert kind == "image"
         paused.append(seconds)
 
-    monkeypatch.setattr(bench.stop, "sleep", sleep)
-    monkeypatch.setattr(bench.limits, "pause", lambda _kind, _seconds: None)
+    monkeypatch.setattr(bench.limits, "pause", pause)
     await desk.submit(bench, edit_work())
     assert paused == [300, 599]
 
