@@ -44,6 +44,7 @@ class Ways:
     another_account: bool = False
     gaps: float = 0.0
     broken_entries: bool = False
+    models: str = "as sent"  # or "spelt otherwise"
     bill: str = "at acceptance"  # or "at the end", "none"
     empty: str = "[]"
 
@@ -162,7 +163,7 @@ class World:
         ended = one.at + one.seconds <= self.now
         item: dict[str, Any] = {
             self.ways.id_key: one.id,
-            "model": one.model,
+            "model": one.model if self.ways.models == "as sent" else one.model.replace("/", "-"),
             "status": "completed" if ended else "processing",
             "outputs": [f"https://cdn.example.org/{one.id}.png"] if ended else [],
             "created_at": self._date(one.at),

@@ -24,7 +24,33 @@ def switches(draw: random.Random) -> dict[str, Any]:
         "clock_skew_seconds": draw.choice((0.0, 0.0, 0.0, -45.0, 20.0)),
         # Times the clock: at once, or while the campaign goes on.
         "refund_after_seconds": draw.choice((0.0, 0.0, 200.0)),
+        **(draw.choice(_DISTORTED)(draw) if draw.random() < DISTORTED_SHARE else {}),
     }
+
+
+# How many schedules have a history that shows less than there is, or other than it was.
+DISTORTED_SHARE = 0.25
+_DISTORTED: tuple[Callable[[random.Random], dict[str, Any]], ...] = (
+    lambda draw: {"history_lag_seconds": draw.choice((0.2, 1.0, 4.0))},
+    lambda draw: {
+        "history_prompts": draw.choice(("cut", "masked", "html_escaped", "requoted", "enhanced")),
+        "history_prompt_characters": 2,
+    },
+    lambda _: {"history_aspect_ratio": "pixels"},
+    lambda draw: {"history_inputs_shown": draw.choice(("required", "prompt", "first_picture"))},
+    lambda _: {"history_models": "other_spelling", "history_model_filter": "other_spelling"},
+    lambda draw: {"history_zone_hours": draw.choice((-7.0, 9.0)), "history_time_filter": "honoured"},
+    lambda draw: {"history_clock_skew_seconds": draw.choice((-4000.0, 300.0))},
+    lambda draw: {"history_created_at": draw.choice(("zoneless", "zero", "far_off", "missing"))},
+    lambda draw: {"history_order": draw.choice(("oldest_first", "shuffled"))},
+    lambda draw: {"history_page": draw.choice(("list", "records", "bare", "unknown")), "history_id": "uuid"},
+    lambda draw: {"history_unreadable": draw.choice(("string", "null")), "history_unreadable_share": 0.3},
+    lambda draw: {"history_largest_page": 1, "history_empty_page": draw.choice(("null", "no_data"))},
+    lambda _: {"history_hidden_share": 1.0},
+    lambda _: {"include_inputs": "refused"},
+    lambda _: {"charged_at": "end"},
+    lambda draw: {"id_form": draw.choice(("colon", "slash", "number", "long"))},
+)
 
 
 def rules(draw: random.Random) -> Iterator[Rule]:
@@ -53,6 +79,7 @@ def _on_submit(draw: random.Random) -> Rule:
         lambda draw: {"do": "lose_reply_as_html", "status": draw.choice((502, 504))},
         lambda draw: {"do": "lose_reply_as_5xx", "status": draw.choice((500, 503))},
         lambda _: {"do": "no_id"},
+        lambda draw: {"do": "lose_reply_as_4xx", "status": draw.choice((400, 429))},
         lambda _: {"do": "reset"},
         lambda draw: {"do": "html_gateway", "status": draw.choice((502, 504))},
         lambda draw: {"do": "http_status", "status": draw.choice((500, 503))},
@@ -68,6 +95,7 @@ def _on_submit(draw: random.Random) -> Rule:
             "status": draw.choice(("cancelled", "timeout")),
         },
         lambda _: {"do": "stuck"},
+        lambda _: {"do": "outputs_later", "seconds": 0.2},
         lambda _: {"do": "unknown_status"},
     )
     return {"on": "submit"} | draw.choice(kinds)(draw)

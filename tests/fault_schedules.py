@@ -24,6 +24,8 @@ from paid_once import Campaign, Result, Tally
 from real_campaign import RealCommand, Started
 from simulator_support import KEY
 
+from blocks.ledger import AttemptState, Ledger
+
 CLOCK = 0.0005  # 45 s become 22 ms
 _RUN_SECONDS = 90
 _LAST_RUNS = 3
@@ -31,6 +33,17 @@ _LAST_RUNS = 3
 _BUDGETS = {"pictures": 4 * 28_000, "equal work": 5 * 28_000, "clip": 28_000 + 4 * 360_000}
 
 Shape = Literal["pictures", "equal work", "clip"]
+
+
+# Switches that are about the history, and leave it telling.
+_HARMLESS = {
+    "history_input",
+    "history_urls",
+    "history_page",
+    "history_id",
+    "history_largest_page",
+    "history_empty_page",
+}
 
 
 @dataclass(frozen=True)
@@ -62,7 +75,8 @@ class Schedule:
     @property
     def history_tells(self) -> bool:
         """Whether a lost reply can always be told from the others."""
-        return bool(self.switches["history_input"] != "none")
+        distorted = any(name.startswith("history_") and name not in _HARMLESS for name in self.switches)
+        return bool(self.switches["history_input"] != "none") and not distorted
 
     def __str__(self) -> str:
         return json.dumps(asdict(self), indent=1)
@@ -134,8 +148,7 @@ class Stage:
             status = self._until_done()
             self._wait_for_refunds()
             campaign = Campaign(self.workplace.folder, self.service.books)
-            held = status == 5 and not self.schedule.history_tells
-            self.tally += campaign.tally(undisturbed(self.schedule.shape), held=held)
+            self.tally += campaign.tally(undisturbed(self.schedule.shape), asked=status == 5)
             self._check(campaign, status, undisturbed(self.schedule.shape))
 
     def quiet_result(self) -> Result:
@@ -214,8 +227,12 @@ class Stage:
         status: int | None = None
         for _ in range(_LAST_RUNS):
             status = _wait(self._start(Run()))
-            if status in {0, 5}:
+            if status == 0:
                 return status
+            with Ledger.open(f"sqlite:///{self.workplace.home / 'ledger.sqlite'}") as ledger:
+                # What lacks a witness is looked at again by the next run; all else waits for a person.
+                if status == 5 and any(row.state is AttemptState.HELD for row in ledger.attempts()):
+                    return status
         return status
 
     def _wait_for_refunds(self) -> None:
@@ -231,7 +248,7 @@ class Stage:
 
     def _check(self, campaign: Campaign, status: int | None, undisturbed: Result) -> None:
         campaign.check_budgets()
-        if status == 5 and not self.schedule.history_tells:
+        if status == 5 and (not self.schedule.history_tells or not campaign.questions["other"]):
             campaign.check_nothing_twice(undisturbed)
             campaign.check_held()
             return

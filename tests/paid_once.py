@@ -36,8 +36,9 @@ class Tally:
 
     ``duplicates`` are completed predictions beyond an undisturbed run's, ``orphans`` predictions that the
     ledger does not know and that nobody is asked about, ``lost`` assets that an undisturbed run has and this one lacks,
-    ``over_budget`` runs that spent more than their cap. ``held`` counts schedules that ended with a question to a
-    person.
+    ``over_budget`` runs that spent more than their cap. Schedules that ended with a question to a person:
+    ``unwitnessed`` for want of anything that shows that the history's silence can be believed, ``lost_too_often``
+    after several lost replies to one piece of work, ``held`` for anything else.
     """
 
     schedules: int = 0
@@ -48,6 +49,8 @@ class Tally:
     restarts: int = 0
     accepted: int = 0
     held: int = 0
+    unwitnessed: int = 0
+    lost_too_often: int = 0
     duplicates: int = 0
     orphans: int = 0
     lost: int = 0
@@ -137,9 +140,22 @@ class Campaign:
             table = self.folder / "runs" / run / "cost.csv"
             assert not table.exists() or charged_millionths(table) == charged
 
+    @property
+    def questions(self) -> Counter[str]:
+        """How many attempts wait for a person, by why."""
+        return Counter(
+            "unwitnessed"
+            if attempt.state is AttemptState.UNKNOWN
+            else "lost too often"
+            if "lost again" in (attempt.held_reason or "")
+            else "other"
+            for attempt in self.attempts
+            if attempt.state in {AttemptState.UNKNOWN, AttemptState.HELD}
+        )
+
     def check_held(self) -> None:
-        """What is not done waits for a person: no more predictions are unknown than attempts are held."""
-        held = [attempt for attempt in self.attempts if attempt.state is AttemptState.HELD]
+        """What is not done waits for a person: no more predictions are unknown than attempts wait."""
+        held = [a for a in self.attempts if a.state in {AttemptState.HELD, AttemptState.UNKNOWN}]
         known = {attempt.prediction_id for attempt in self.attempts}
         orphans = [p.id for p in self.books.predictions() if p.id not in known]
         assert held, "exit 5, and nothing is held"
@@ -153,9 +169,9 @@ class Campaign:
         for place, sha256 in found.assets.items():
             assert undisturbed.assets[place] == sha256, f"{place} is another piece's"
 
-    def tally(self, undisturbed: Result, *, held: bool) -> Tally:
+    def tally(self, undisturbed: Result, *, asked: bool) -> Tally:
         """The invariants as counts; where a person has to look, what is not there yet is not lost."""
-        found = self.result()
+        found, questions = self.result(), self.questions
         known = {attempt.prediction_id for attempt in self.attempts}
         orphans = sum(1 for prediction in self.books.predictions() if prediction.id not in known)
         return Tally(
@@ -163,11 +179,13 @@ class Campaign:
             lost_replies=lost_replies(self.books),
             other_faults=other_faults(self.books),
             accepted=len(self.books.predictions()),
-            held=int(held),
+            held=int(asked and bool(questions["other"])),
+            unwitnessed=int(asked and not questions["other"] and bool(questions["unwitnessed"])),
+            lost_too_often=int(asked and set(questions) == {"lost too often"}),
             duplicates=sum(max(0, count - undisturbed.made[piece]) for piece, count in found.made.items()),
-            orphans=0 if held else orphans,
+            orphans=0 if asked else orphans,
             lost=0
-            if held
+            if asked
             else sum(found.assets.get(place) != sha for place, sha in undisturbed.assets.items()),
             over_budget=len(self.over_budget()),
         )

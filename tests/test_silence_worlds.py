@@ -55,6 +55,7 @@ WAYS = st.builds(
     another_account=st.sampled_from((False, False, True)),
     gaps=st.sampled_from((0.0, 0.0, 0.3, 0.7)),
     broken_entries=st.sampled_from((False, False, False, True)),
+    models=st.sampled_from(("as sent", "as sent", "spelt otherwise")),
     bill=st.sampled_from(("at acceptance", "at the end", "none")),
     empty=st.sampled_from(("[]", "null", "no list")),
 )
@@ -237,6 +238,7 @@ def test_what_was_never_accepted_is_sent_again(
         {"ways": Ways(spelling="escaped")},
         {"ways": Ways(spelling="not at all")},
         {"ways": Ways(date_offset=9 * 3600.0)},
+        {"ways": Ways(models="spelt otherwise")},
         {"ways": Ways(gaps=0.7)},
         {"others": (5.0, 30.0)},
     ],

@@ -7,7 +7,7 @@ from blocks.ledger import AttemptRow, Ledger
 from blocks.wavespeed import HistoryReading
 from tasks.paying.likeness import Likeness, likeness
 from tasks.paying.silence import AROUND, HISTORY_LASTS, Evidence
-from tasks.paying.spelling import Spelling
+from tasks.paying.spelling import ModelNames, Spelling
 
 
 def gather_evidence(
@@ -26,7 +26,9 @@ def gather_evidence(
         for row in known
         if row.model == model and row.body is not None and row.prediction_id in shown
     ]
+    named = [(row.model, shown[row.prediction_id].model) for row in known if row.prediction_id in shown]
     return Evidence(
+        names=ModelNames.learn(model, named),
         known=known,
         shown=shown,
         unreadable=reading.unreadable,

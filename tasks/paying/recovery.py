@@ -171,7 +171,7 @@ class Look:
             candidates = [
                 item
                 for item in reading.predictions
-                if item.id not in known and item.model in {"", self._model}
+                if item.id not in known and evidence.may_be_of(self._model, item.model)
             ]
             # What waits for a person has no id either, and may be what the history shows.
             held = [

@@ -68,7 +68,9 @@ async def is_believed(bench: Workbench, attempt: AttemptRow, refusal: ServiceErr
     # After the history: what was answered to others meanwhile is known by now.
     shown = seen.evidence.shown
     unknown = await bench.ask(bench.ledger.unknown_ids, attempt.service, list(shown))
-    candidates = [shown[key] for key in sorted(unknown) if shown[key].model in {"", attempt.model}]
+    candidates = [
+        shown[key] for key in sorted(unknown) if seen.evidence.may_be_of(attempt.model, shown[key].model)
+    ]
     return not may_have_made_one(attempt, candidates, seen.rules, seen.evidence)
 
 

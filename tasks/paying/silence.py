@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from blocks.ledger import AttemptRow, AttemptState, Hold, Reply, SendAgain
 from blocks.wavespeed import ClockSkew, Prediction, UnreadableItem
-from tasks.paying.spelling import Spelling
+from tasks.paying.spelling import ModelNames, Spelling
 
 HISTORY_LASTS = timedelta(days=7)
 # An attempt must be this much younger than the history for its silence to mean anything.
@@ -81,11 +81,16 @@ class Evidence:
     known: Sequence[AttemptRow] = ()
     shown: Mapping[str, Prediction] = field(default_factory=dict)
     unreadable: Sequence[UnreadableItem] = ()
+    names: ModelNames | None = None  # None: every model is shown under its own name
     spelling: Spelling = field(default_factory=Spelling)
     shows_inputs: bool = False
     watched: Mapping[int, Watched] = field(default_factory=dict)
     resent: Mapping[str, int] = field(default_factory=dict)
     money: Mapping[int, Money] = field(default_factory=dict)
+
+    def may_be_of(self, model: str, name: str) -> bool:
+        """Whether what the history shows under this name may be of the model."""
+        return name in {"", model} if self.names is None else self.names.may_be(name)
 
     def dating(self) -> ClockSkew:
         """The clock by which the history dates its items, less the clock of the service's answers, in seconds.
@@ -154,7 +159,7 @@ def unclear_entries(
     return [
         item
         for item in evidence.unreadable
-        if item.model in {"", attempt.model}
+        if evidence.may_be_of(attempt.model, item.model)
         and (item.created_at is None or span[0] <= item.created_at <= span[1])
     ]
 

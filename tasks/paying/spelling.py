@@ -102,6 +102,30 @@ class Spelling:
         return proven > 0 and (shown > count or proven >= count)
 
 
+@dataclass(frozen=True)
+class ModelNames:
+    """How the history names a model: ``own`` are its names, ``others`` those of other models.
+
+    ``others`` is None where every other name is another model's, since all models are shown under their own names.
+    """
+
+    own: frozenset[str]
+    others: frozenset[str] | None = None
+
+    @classmethod
+    def learn(cls, model: str, pairs: Iterable[tuple[str, str]]) -> "ModelNames":
+        """From the models of our own predictions and the names under which they are shown."""
+        pairs = [(sent, shown) for sent, shown in pairs if shown]
+        own = frozenset({"", model, *(shown for sent, shown in pairs if sent == model)})
+        if all(sent == shown for sent, shown in pairs):
+            return cls(own)
+        return cls(own, frozenset(shown for sent, shown in pairs if sent != model) - own)
+
+    def may_be(self, name: str) -> bool:
+        """Whether what is shown under this name may be of the model."""
+        return name in self.own or (self.others is not None and name not in self.others)
+
+
 class Whole(Spelling):
     """A history that is believed to show everything as it was sent."""
 

@@ -43,12 +43,12 @@ class Orphans:
             self._decide_model(model)
 
     def _decide_model(self, model: str) -> None:
-        candidates = [item for item in self.records.predictions if item.model in {"", model}]
         for_held: list[Adopt] = []
         # What nothing but silence speaks for takes a while of watching: a run does that.
         evidence = gather_evidence(
             self.ledger, self.service, model, self.records.reading, since=self.records.since, now=self.now
         )
+        candidates = [item for item in self.records.predictions if evidence.may_be_of(model, item.model)]
 
         def decision(listed: list[AttemptRow], known: set[str]) -> list[Decision]:
             held = {
