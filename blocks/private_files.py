@@ -17,6 +17,7 @@ _OURS = (
     "ledger.sqlite",
     "assets",
     "simulator",
+    "quotes.json",
     "thumbnails",
     "summaries",
     "inputs",

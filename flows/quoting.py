@@ -15,7 +15,7 @@ from blocks.settings import Settings
 from blocks.wavespeed import Quote, WaveSpeedClient
 from flows.preparation import Prepared
 from tasks.briefs.inputs import LoadedInput
-from tasks.paying.uploading import KEEP, as_sent
+from tasks.paying.uploading import KEEP, as_sent, upload_place
 from tasks.planning.learnt_prices import learnt
 from tasks.planning.plan_quote import PlanPrices, Question, Quotes, ask_prices, ask_unit_prices
 from tasks.work import WorkInput
@@ -34,7 +34,12 @@ async def quoted(ready: Prepared) -> Quotes:
             patience_seconds=settings.patience_seconds,
             allow_private=settings.allow_private_inputs,
         ) as client:
-            service = _Service(client, settings.base_url, books, kept_quotes(settings), from_kept=False)
+            key = settings.required_key().get_secret_value()
+            account = (
+                "" if books is None else await asyncio.to_thread(books.account_of, settings.service, key)
+            )
+            place = upload_place(settings.base_url, account)
+            service = _Service(client, place, books, kept_quotes(settings), from_kept=False)
             try:
                 return await ask_prices(ready.plan, ready.campaign, ready.inputs, service)
             finally:
@@ -48,8 +53,10 @@ def require_account(settings: Settings) -> None:
         )
 
 
-async def service_prices(ready: Prepared, client: WaveSpeedClient, origin: str, books: Ledger) -> PlanPrices:
+async def service_prices(ready: Prepared, client: WaveSpeedClient, place: str, books: Ledger) -> PlanPrices:
     """What the service asks for the plan's work, or was asked in the last ten minutes; and what its bills have shown.
+
+    ``place`` is where uploads are known, as ``upload_place`` has it.
 
     Raises AccountRefused, and BudgetRefused where it names another currency. Nothing is asked where nothing is to be
     paid for.
@@ -61,7 +68,7 @@ async def service_prices(ready: Prepared, client: WaveSpeedClient, origin: str, 
     # What an earlier run reserved has to hold today's price: one that is younger than the reservation.
     waiting = await asyncio.to_thread(books.attempts, state=AttemptState.RESERVED)
     reserved_at = max((one.reserved_at for one in waiting if one.service == settings.service), default=None)
-    service = _Service(client, origin, books, kept_quotes(settings), newer_than=reserved_at)
+    service = _Service(client, place, books, kept_quotes(settings), newer_than=reserved_at)
     try:
         found = await ask_unit_prices(ready.plan, ready.campaign, ready.inputs, prices, service)
         return replace(found, age_seconds=service.oldest_seconds)
@@ -80,7 +87,7 @@ class _Service:
     def __init__(
         self,
         client: WaveSpeedClient,
-        origin: str,
+        place: str,
         books: Ledger | None,
         kept: KeptQuotes,
         *,
@@ -88,7 +95,7 @@ class _Service:
         newer_than: datetime | None = None,
     ) -> None:
         self._client = client
-        self._origin = origin
+        self._place = place
         self._books = books
         self._kept = kept
         self._from_kept = from_kept
@@ -121,7 +128,7 @@ class _Service:
     async def _uploaded(self, item: LoadedInput) -> str:
         now = datetime.now(UTC)
         if self._books is not None:
-            known = await asyncio.to_thread(self._books.find_upload, self._origin, item.sha256, now)
+            known = await asyncio.to_thread(self._books.find_upload, self._place, item.sha256, now)
             if known is not None:
                 return known.url
         if item.missing:
@@ -134,7 +141,7 @@ class _Service:
         if self._books is not None:
             await asyncio.to_thread(
                 self._books.remember_upload,
-                self._origin,
+                self._place,
                 item.sha256,
                 url=upload.url,
                 expires_at=min(upload.expires_at, now + KEEP),

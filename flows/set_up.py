@@ -26,6 +26,7 @@ from tasks.models import REQUESTS
 from tasks.paying.accounts import AccountInUse
 from tasks.paying.echo import HistoryEcho
 from tasks.paying.settlement import Settlement
+from tasks.paying.uploading import upload_place
 from tasks.paying.waiting import PredictionWatch
 from tasks.paying.workbench import Workbench
 from tasks.planning.plan import Plan
@@ -106,8 +107,6 @@ async def set_up(
             await client.balance()
             if not settings.embedded:
                 await _refuse_if_behind(ledger, client, store, settings, options)
-        asked = await service_prices(prepared, client, base_url, books)
-        refuse_what_the_service_asks(plan, asked, options, prepared.day)
         marker = await asyncio.to_thread(MarkedStore(store.root).note)
         await ledger.call(books.register_store, marker.store, str(store.root.absolute()))
         account = AccountInUse(
@@ -117,6 +116,8 @@ async def set_up(
             client.result,
             ledger.call,
         )
+        asked = await service_prices(prepared, client, upload_place(base_url, account.account), books)
+        refuse_what_the_service_asks(plan, asked, options, prepared.day)
         simulated = settings.embedded or client.simulated or await _was_simulated(ledger, settings)
         provider = "simulator" if simulated else "wavespeed"
         run = await ledger.call(

@@ -42,6 +42,7 @@ class Ways:
     date_offset: float = 0.0
     skew: float = 0.0
     another_account: bool = False
+    only_ended: bool = False
     gaps: float = 0.0
     broken_entries: bool = False
     models: str = "as sent"  # or "spelt otherwise"
@@ -68,6 +69,7 @@ def body_of(prompt: str, *, pictures: int = 1) -> dict[str, Any]:
         "aspect_ratio": "16:9",
         "resolution": "1k",
         "num_images": 1,
+        "output_format": "png",
         "images": [f"https://media.example.org/uploads/{n:064x}.png" for n in range(pictures)],
     }
 
@@ -124,6 +126,12 @@ class World:
             and (start is None or one.created_at is None or one.created_at >= start)
         ]
 
+    async def result(self, prediction_id: str) -> Prediction:
+        for one in self.made:
+            if one.id == prediction_id and not (self.ways.another_account and (one.own or one.lost)):
+                return Prediction(id=one.id, model=one.model, created_at=self._moment(one.at))
+        raise NotFound("no such prediction")
+
     # ---- what it has
 
     def booked_at(self, one: Made) -> float:
@@ -137,6 +145,8 @@ class World:
 
     def _shown(self) -> list[dict[str, Any] | str | None]:
         found = [one for one in self.made if one.at <= self.now - self.ways.lag]
+        if self.ways.only_ended:
+            found = [one for one in found if one.at + one.seconds <= self.now]
         if self.ways.another_account:
             found = [one for one in found if not one.own and not one.lost]
         hidden = {one.id for one in found if self.chance.random() < self.ways.gaps}
@@ -253,6 +263,7 @@ class Search:
             client=self.world,
             settings=SimpleNamespace(quiet=self.quiet, deadline_seconds=3600.0, charges_at=None),
             lookout=Lookout(),
+            watch=SimpleNamespace(history_shows_unended=False),
             history_silence=silence,
         )
 

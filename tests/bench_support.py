@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 from ledger_support import start_run
@@ -186,7 +187,7 @@ def workbench_at(
             store=AssetStore(folder / "assets"),
             store_id=store_id,
             limits=AccountLimits(10, 1000, 1000),
-            watch=cast("Any", None),
+            watch=cast("Any", SimpleNamespace(history_shows_unended=True)),
             settlement=Settlement(
                 cast("Any", account), books, run_id, pause_seconds=0.0, show_spent=progress.spent
             ),

@@ -49,7 +49,6 @@ _DISTORTED: tuple[Callable[[random.Random], dict[str, Any]], ...] = (
     lambda _: {"history_hidden_share": 1.0},
     lambda _: {"include_inputs": "refused"},
     lambda _: {"charged_at": "end"},
-    lambda draw: {"id_form": draw.choice(("colon", "slash", "number", "long"))},
 )
 
 

@@ -111,6 +111,8 @@ def sent(name: str, *, at: float, model: str = MODEL, body: Mapping[str, Any] | 
         model=model,
         prediction_id=name,
         submitted_at=NOON + seconds(at),
+        skew_low=-1.0,
+        skew_high=1.0,
     )
 
 
@@ -124,6 +126,7 @@ def believed(attempts: Sequence[AttemptRow], **changes: Any) -> Evidence:
         shown={own.id: own},
         spelling=Whole(known=True),
         shows_inputs=True,
+        shows_unended=True,
         watched={attempt.id: Watched(2, 1e9) for attempt in attempts},
         money={attempt.id: Money() for attempt in attempts},
     )

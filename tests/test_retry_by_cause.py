@@ -390,6 +390,7 @@ def test_each_row_that_a_service_can_bring_about_has_a_case() -> None:
     """The others are met before anything is sent, or end what the service has no part in."""
     elsewhere = {
         errors.Transient,  # only its kinds are raised
+        errors.WitnessAwaited,  # it takes others to give way to: tests/test_silence_runs.py
         errors.Unreachable,  # nobody listens, so no books are kept
         errors.OutputsExpired,  # after seven days
         errors.NotFound,

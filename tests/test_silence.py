@@ -189,7 +189,7 @@ CASES = [
     # Words that are not proven rule nothing out.
     Case(
         "other words in a history that shows nothing of ours",
-        "hold",
+        "nothing of yours that proves its words",
         history=[seen("p1", echo=edit_body("cold"))],
         changes={"spelling": Spelling()},
     ),

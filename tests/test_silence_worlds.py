@@ -53,6 +53,7 @@ WAYS = st.builds(
     date_offset=st.sampled_from((0.0, 0.0, -7 * 3600.0, 9 * 3600.0, 45.0, -400.0)),
     skew=st.sampled_from((0.0, 0.0, -250.0, 3600.0)),
     another_account=st.sampled_from((False, False, True)),
+    only_ended=st.sampled_from((False, False, True)),
     gaps=st.sampled_from((0.0, 0.0, 0.3, 0.7)),
     broken_entries=st.sampled_from((False, False, False, True)),
     models=st.sampled_from(("as sent", "as sent", "spelt otherwise")),

@@ -304,7 +304,10 @@ class Attempts(Part):
             _, attempt = self._locked_attempt(connection, attempt_id)
             self._require_mine(attempt, by_sender=by_sender)
             if attempt.state == state == AttemptState.UNKNOWN:
-                return attempt
+                # Resumed before its own answer was on record. That it was taken on is worth more than silence.
+                if values["reply"] != Reply.ACCEPTED:
+                    return attempt
+                return update_attempt(connection, attempt_id, {"reply": Reply.ACCEPTED})
             if (
                 state == AttemptState.SUBMITTED
                 and attempt.prediction_id is not None

@@ -68,14 +68,16 @@ async def read_whole(
     unreadable: list[UnreadableItem] = []
     last: datetime | None = None
     newest_first = True
+    before: HistoryPage | None = None
     for number in range(1, most_pages + 1):
         page = await page_of(number)
         if not page.moments:
             return HistoryReading(tuple(found.values()), tuple(unreadable))
         fresh = [item for item in page.predictions if item.id not in found]
-        if not fresh and not page.unreadable:
+        if page == before or (not fresh and not page.unreadable):
             # The same page again: this service does not turn pages, and what lies behind the first one is not known.
             raise Unavailable("The service shows the first page of its history only. Try again later.")
+        before = page
         found.update((item.id, item) for item in fresh)
         unreadable += page.unreadable
         for moment in page.moments:

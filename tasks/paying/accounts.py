@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from blocks.errors import NotFound, RequestRefused
+from blocks.errors import AccountRefused, NotFound, RequestRefused
 from blocks.ledger import KEPT_BY_SERVICE, AttemptRow, AttemptState, Ledger
 from blocks.wavespeed import Prediction
 
@@ -69,6 +69,10 @@ class AccountInUse:
                 await self.read(prediction_id)
             except (NotFound, RequestRefused):
                 continue
+            except AccountRefused as error:
+                if 403 not in {error.status, error.code}:
+                    raise
+                continue  # another account's predictions are nobody else's business
             return True
         return False
 

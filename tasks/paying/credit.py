@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from blocks.errors import NotFound, RequestRefused, ServiceError
+from blocks.errors import AccountRefused, NotFound, RequestRefused, ServiceError
 from blocks.ledger import AttemptRow
 from blocks.wavespeed import BillingEntry, Prediction, WaveSpeedClient
 from tasks.paying.silence import Money
@@ -15,7 +15,10 @@ from tasks.paying.silence import Money
 KEPT_SECONDS = 60.0
 # How far a booking's moment may be from the clock of the service's answers.
 _CLOSE = timedelta(seconds=5)
-_AROUND = timedelta(minutes=2)
+# A charge so long before a request is none for it.
+_BEFORE = timedelta(minutes=1)
+# Of so many predictions that were charged and are not shown, it is asked when they were made.
+MOST_STRANGE = 10
 # Shorter predictions do not tell a charge at their beginning from one at their end.
 _LONG_ENOUGH_SECONDS = 1.0
 MOST_ASKED = 20
@@ -27,23 +30,29 @@ class Credit:
 
     client: WaveSpeedClient
     clock: Callable[[], float] = time.monotonic
-    _read: tuple[float, int, datetime] | None = None
+    _read_at: float | None = None
+    _latest: tuple[int, datetime] | None = None
     _reading: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    async def before_request(self, now: Callable[[], Awaitable[datetime]]) -> tuple[int, datetime] | None:
-        """Credit in millionths, and a moment of the ledger's clock (``now``) right before it was read.
+    @property
+    def latest(self) -> tuple[int, datetime] | None:
+        """Credit in millionths, and a moment of the ledger's clock right before it was read.
 
         None where the service does not say: a request can do without this witness.
         """
+        return self._latest
+
+    async def refresh(self, now: Callable[[], Awaitable[datetime]]) -> None:
+        """Read it again where that is due. ``now`` gives the ledger's moment."""
         async with self._reading:
-            if self._read is None or self.clock() - self._read[0] > KEPT_SECONDS:
-                began, moment = self.clock(), await now()
-                try:
-                    self._read = began, await self.client.balance(), moment
-                except ServiceError:
-                    self._read = None
-                    return None
-            return self._read[1], self._read[2]
+            if self._read_at is not None and self.clock() - self._read_at <= KEPT_SECONDS:
+                return
+            self._read_at = self.clock()
+            moment = await now()
+            try:
+                self._latest = await self.client.balance(), moment
+            except ServiceError:
+                self._latest = None
 
 
 @dataclass(frozen=True)
@@ -63,31 +72,38 @@ class Books:
         """
         return Money(
             unchanged=self._unchanged(attempt, known),
+            billed=self.bill is not None,
             unexplained=self._unexplained(attempt, known, shown),
             booked_at_acceptance=self.booked_at_acceptance,
+        )
+
+    def strange(
+        self, attempt: AttemptRow, known: Mapping[str, AttemptRow], shown: Mapping[str, Prediction]
+    ) -> list[str]:
+        """The predictions that were charged since the attempt's request, and that neither ledger nor history knows."""
+        assert attempt.intent_at is not None  # a state without an id lies behind the intent
+        earliest = attempt.intent_at + timedelta(seconds=attempt.skew_low or 0.0) - _BEFORE
+        return sorted(
+            {
+                entry.prediction_id
+                for entry in self.bill or ()
+                if entry.kind == "deduct"
+                and entry.prediction_id not in known
+                and entry.prediction_id not in shown
+                and (entry.created_at is None or entry.created_at >= earliest)
+                # The bill may name models by numbers of its own.
+                and not ("/" in entry.model and entry.model != attempt.model)
+            }
         )
 
     def _unexplained(
         self, attempt: AttemptRow, known: Mapping[str, AttemptRow], shown: Mapping[str, Prediction]
     ) -> str | None:
-        assert attempt.intent_at is not None  # a state without an id lies behind the intent
-        earliest = attempt.intent_at + timedelta(seconds=attempt.skew_low or 0.0) - _AROUND
-        strange = {
-            entry.prediction_id
-            for entry in self.bill or ()
-            if entry.kind == "deduct"
-            and entry.prediction_id not in known
-            and entry.prediction_id not in shown
-            and (entry.created_at is None or entry.created_at >= earliest)
-            # The bill may name models by numbers of its own.
-            and not ("/" in entry.model and entry.model != attempt.model)
-        }
+        strange = self.strange(attempt, known, shown)
         if not strange:
             return None
-        return (
-            f"the account's bill has a charge since then for {', '.join(sorted(strange)[:3])}, which its history does "
-            "not show"
-        )
+        charged = ", ".join(strange[:3])
+        return f"the account's bill has a charge since then for {charged}, which its history does not show"
 
     def _unchanged(self, attempt: AttemptRow, known: Mapping[str, AttemptRow]) -> bool:
         if self.balance is None or attempt.balance_before is None or attempt.balance_at is None:
@@ -125,11 +141,11 @@ async def read_books(
     try:
         expected = {key: row.estimated for key, row in known.items()}
         bill: list[BillingEntry] | None = await client.billings(start=since, expected=expected)
-    except (NotFound, RequestRefused):
+    except (NotFound, RequestRefused, AccountRefused):
         bill = None
     try:
         balance: int | None = await client.balance()
-    except (NotFound, RequestRefused):
+    except (NotFound, RequestRefused, AccountRefused):
         balance = None
     booked = charged_at == "acceptance" if charged_at else booked_at_acceptance(known, bill or ())
     if booked is None and bill is not None:
@@ -160,3 +176,18 @@ def booked_at_acceptance(known: Mapping[str, AttemptRow], bill: Sequence[Billing
 
 def _tells_when(row: AttemptRow) -> bool:
     return row.service_created_at is not None and (row.inference_s or 0.0) >= _LONG_ENOUGH_SECONDS
+
+
+async def made_before(
+    client: WaveSpeedClient, ids: Sequence[str], moment: datetime
+) -> Mapping[str, Prediction]:
+    """Those of the predictions that were made before the moment: an account may be charged at their end."""
+    found: dict[str, Prediction] = {}
+    for prediction_id in ids[:MOST_STRANGE]:
+        try:
+            prediction = await client.result(prediction_id)
+        except (NotFound, RequestRefused, AccountRefused):
+            continue
+        if prediction.created_at is not None and prediction.created_at < moment:
+            found[prediction_id] = prediction
+    return found

@@ -22,9 +22,9 @@ def gather_evidence(
         service, list(shown), since - AROUND, earliest=now - HISTORY_LASTS + timedelta(days=1)
     )
     own = [
-        (row.body, shown[row.prediction_id].input)
+        (row.model, row.body, shown[row.prediction_id].input)
         for row in known
-        if row.model == model and row.body is not None and row.prediction_id in shown
+        if row.body is not None and row.prediction_id in shown
     ]
     named = [(row.model, shown[row.prediction_id].model) for row in known if row.prediction_id in shown]
     return Evidence(
@@ -32,8 +32,8 @@ def gather_evidence(
         known=known,
         shown=shown,
         unreadable=reading.unreadable,
-        spelling=Spelling.learn(own),
-        shows_inputs=bool(own) and all(likeness(body, seen) >= Likeness.FILES for body, seen in own),
+        spelling=Spelling.learn((body, seen) for of_model, body, seen in own if of_model == model),
+        shows_inputs=bool(own) and all(likeness(body, seen) >= Likeness.FILES for _, body, seen in own),
     )
 
 

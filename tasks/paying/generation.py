@@ -155,7 +155,7 @@ async def _carry_out(
     while outputs is None:
         async with AsyncExitStack() as stack:
             probe = None
-            with watch.step("queue_s"):
+            with watch.step("queue_s"), bench.movement.standing_still(barred=True):
                 if attempt is None or attempt.state is AttemptState.RESERVED:
                     probe = await stack.enter_async_context(bench.first_bills.turn(place_of(work)))
                 await stack.enter_async_context(bench.limits.place())

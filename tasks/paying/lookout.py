@@ -14,6 +14,8 @@ _Request = tuple[int, datetime | None]  # an attempt, and when its newest reques
 class Lookout:
     """By this process's monotonic clock, which stands still with the machine and which nobody sets."""
 
+    # Whether the history was ever seen to show a prediction that had not ended.
+    shows_unended: bool = False
     _first: dict[_Request, float] = field(default_factory=dict)
     _looks: dict[_Request, int] = field(default_factory=dict)
     _waits: dict[int, Wait] = field(default_factory=dict)
@@ -30,7 +32,10 @@ class Lookout:
 
     def looked(self, attempts: Iterable[AttemptRow], waits: Iterable[Wait], now: float) -> None:
         """Take what the look that began at ``now`` left open."""
-        self._waits = {wait.attempt_id: wait for wait in waits}
+        attempts = list(attempts)
+        for attempt in attempts:
+            self._waits.pop(attempt.id, None)
+        self._waits |= {wait.attempt_id: wait for wait in waits}
         for attempt in attempts:
             request, wait = _request(attempt), self._waits.get(attempt.id)
             if wait is not None and wait.silent:

@@ -21,6 +21,10 @@ _AHEAD = timedelta(days=2)
 _UNDER_WAY = (
     "another request of this model, which may have made what the account's history shows, is under way"
 )
+_UNPROVEN = (
+    "the account's history shows others' work of that time, and nothing of yours that proves its words"
+)
+_UNDATED = "the account's history shows a prediction of its very inputs, but of another time"
 _LATEST = datetime.max.replace(tzinfo=UTC)
 
 
@@ -65,7 +69,7 @@ def may_have_made_one(
     refused = replace(attempt, reply=Reply.REFUSED)
     deciding = _Deciding([refused], candidates, _intent(attempt), rules, evidence)
     return bool(unclear_entries(attempt, deciding.span_of(attempt), evidence)) or any(
-        deciding.is_possible(refused, candidate) for candidate in candidates
+        deciding.is_possible(refused, candidate) for candidate in deciding.dated
     )
 
 
@@ -84,11 +88,11 @@ class _Deciding:
         self._far = {attempt.id: self._far_span(attempt) for attempt in attempts}
         self._open = [a for a in self._attempts if not a.posting and a.state is not AttemptState.HELD]
         self._like: dict[tuple[int, str], Likeness] = {}
-        dated = (
+        self.dated = [
             c if c.created_at is None or c.created_at < now + _AHEAD else _undated(c) for c in candidates
-        )
+        ]
         self._candidates = sorted(
-            (c for c in dated if any(self._likeness(a, c) is not Likeness.OTHER for a in self._open)),
+            (c for c in self.dated if any(self._likeness(a, c) is not Likeness.OTHER for a in self._open)),
             key=lambda c: (c.created_at or _LATEST, c.id),
         )
         self._waiting: set[int] = set()
@@ -147,6 +151,14 @@ class _Deciding:
             # Count and format are known once it has ended: an id taken too early could be somebody else's.
             if self._now < _intent(attempt) + timedelta(seconds=self._rules.deadline):
                 return Wait(attempt.id, "the only prediction that it can have become has not ended yet")
+        if not self._evidence.spelling.known and all(
+            self._likeness(attempt, one) is Likeness.DOUBTFUL for one in possible
+        ):
+            # Most likely others' work: that its words can be believed, the next prediction of ours may show.
+            return Wait(attempt.id, _UNPROVEN, passes=False, lacks_witness=True)
+        if not self._dating.known and len(possible) == 1 and not rivals and self._is_its_own(attempt, alone):
+            # All but its moment speaks for it: by which clock that is, the next prediction of ours may show.
+            return Wait(attempt.id, _UNDATED, passes=False, lacks_witness=True)
         return Hold(attempt.id, _several(possible))
 
     def _interchangeable_with(self, attempt: AttemptRow) -> list[AttemptRow]:
@@ -183,6 +195,9 @@ class _Deciding:
             and _within(candidate, self._close(attempt))
             and outputs_fit(attempt.body, candidate)
         )
+
+    def _is_its_own(self, attempt: AttemptRow, candidate: Prediction) -> bool:
+        return self._likeness(attempt, candidate) >= Likeness.FILES
 
     def _likeness(self, attempt: AttemptRow, candidate: Prediction) -> Likeness:
         place = attempt.id, candidate.id

@@ -6,10 +6,10 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from blocks.errors import NeedsPerson, Transient, WitnessAwaited
-from blocks.ledger import AttemptRow, AttemptState, Decision
+from blocks.ledger import AttemptRow, AttemptState, Decision, Reply
 from blocks.wavespeed import HistoryReading
 from tasks.paying.accounts import sent_by_another
-from tasks.paying.credit import read_books
+from tasks.paying.credit import made_before, read_books
 from tasks.paying.evidence import earliest_of, gather_evidence
 from tasks.paying.matching import CLOSE_SECONDS, FAR_SECONDS, Rules, decide
 from tasks.paying.silence import AROUND, Evidence, Wait
@@ -20,6 +20,8 @@ MARGIN = timedelta(seconds=CLOSE_SECONDS + FAR_SECONDS)
 # What lasts longer is told of.
 _TOLD_SECONDS = 30.0
 _LONGEST_PAUSE = 10.0
+# Several times as long as others wait before they try again.
+_GIVES_WAY_SECONDS = 1.0
 _WITHOUT_ID = frozenset({AttemptState.INTENT, AttemptState.UNKNOWN})
 
 
@@ -46,15 +48,16 @@ async def resolve(bench: Workbench, attempt: AttemptRow) -> AttemptRow:
 
 
 def _wait_or_give_up(bench: Workbench, attempt: AttemptRow, waited: float) -> None:
-    wait = bench.lookout.wait_of(attempt)
-    if wait is None:
-        return
+    wait = bench.lookout.wait_of(attempt) or Wait(attempt.id, "the account's history cannot be read")
     # Nobody of this run is about to send anything that could show in the history.
-    alone = not wait.passes and bench.movement.still_for() > bench.settings.quiet
-    if alone and bench.movement.barred and attempt.generation_key not in bench.gave_way:
+    still = bench.movement.still_for() > bench.settings.quiet
+    alone = still and not wait.passes
+    barred = still and wait.lacks_witness and bench.movement.barred > 0
+    if barred and attempt.generation_key not in bench.gave_way:
         bench.gave_way.add(attempt.generation_key)
         raise WitnessAwaited(
-            f"its reply was lost, and {wait.reason}: others go first, then it is looked at again"
+            f"its reply was lost, and {wait.reason}: others go first, then it is looked at again",
+            retry_after=_GIVES_WAY_SECONDS,
         )
     if alone or waited > bench.settings.patience_seconds:
         raise NeedsPerson(
@@ -98,6 +101,8 @@ class Look:
 
     def __init__(self, bench: Workbench, service: str, model: str, ours: Collection[str | None]) -> None:
         self._bench, self._service, self._model, self._ours = bench, service, model, ours
+        # The attempts as they stood before the history was read.
+        self._seen: set[tuple[int, AttemptState, datetime | None, Reply | None]] = set()
 
     async def decide(self, waiting: Sequence[AttemptRow]) -> None:
         bench = self._bench
@@ -110,8 +115,10 @@ class Look:
         bench.history_silence.asked(time.monotonic())
         reading, evidence = await self._evidence(since - MARGIN, now)
         bench.history_silence.answered(time.monotonic())
+        bench.lookout.shows_unended |= any(not item.ended for item in reading.predictions)
         evidence = replace(
             evidence,
+            shows_unended=bench.lookout.shows_unended or bench.watch.history_shows_unended,
             watched=bench.lookout.with_this_look(waiting, looked),
             resent=await bench.ask(bench.ledger.resent, [row.generation_key for row in waiting]),
         )
@@ -120,6 +127,7 @@ class Look:
             deadline=bench.settings.deadline_seconds,
             skew=bench.client.clock.seen_from(now, asked=asked, told=told),
         )
+        self._seen = {(row.id, row.state, row.intent_at, row.reply) for row in waiting}
         waits = await self._apply(reading, evidence, now, rules)
         poor = {wait.attempt_id for wait in waits if wait.needs_money}
         if poor:
@@ -157,9 +165,9 @@ class Look:
         billed = {entry.prediction_id for entry in books.bill or ()} - set(known)
         more = await bench.ask(bench.ledger.sent_and_known, self._service, billed, since, earliest=since)
         known |= {row.prediction_id: row for row in more if row.prediction_id is not None}
-        return replace(
-            evidence, money={row.id: books.witness(row, known, evidence.shown) for row in attempts}
-        )
+        strange = sorted({key for row in attempts for key in books.strange(row, known, evidence.shown)})
+        shown = {**evidence.shown, **await made_before(bench.client, strange, since - MARGIN)}
+        return replace(evidence, money={row.id: books.witness(row, known, shown) for row in attempts})
 
     async def _apply(
         self, reading: HistoryReading, evidence: Evidence, now: datetime, rules: Rules
@@ -182,7 +190,14 @@ class Look:
                 and row.prediction_id is None
                 and row.intent_at is not None
             ]
-            own = [row for row in attempts if row.account in self._ours]
+            # Another account's are in that one's history; and what was sent since the reading cannot be in it.
+            own = [
+                row
+                if (row.id, row.state, row.intent_at, row.reply) in self._seen
+                else replace(row, posting=True)
+                for row in attempts
+                if row.account in self._ours
+            ]
             decided = decide([*own, *held], candidates, now, rules, evidence)
             waits.extend(one for one in decided if isinstance(one, Wait))
             return [one for one in decided if not isinstance(one, Wait)]

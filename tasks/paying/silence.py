@@ -20,9 +20,9 @@ AROUND = timedelta(minutes=10)
 MOST_TIMES_WITH_INPUTS = 3
 MOST_TIMES_WITHOUT = 1
 _LOOKS = 2
-# While nobody knows when this account's charges are booked, a credit that stays the same says something only when a
-# prediction would most likely have ended.
-_BOOKED_LATE = 10
+# In quiet periods: what is only charged, or only shows, when it has ended is not there before.
+_PICTURE_ENDS = 10
+_CLIP_ENDS = 30
 _TOO_OLD = (
     "its reply was lost, and it is older than the account's history, which could say what became of it; look for it "
     "in the account's bill, then see `campaign reconcile`"
@@ -38,7 +38,8 @@ class Wait:
     """Nothing is certain yet about the attempt. ``reason`` completes “its reply was lost, and …”.
 
     ``needs_money``: all else is there, only the account's credit and bill have not been read. ``silent``: the history
-    shows no prediction that may be the attempt's. ``passes``: time alone may bring the answer.
+    shows no prediction that may be the attempt's. ``passes``: time alone may bring the answer. ``lacks_witness``: later
+    work of ours would bring it.
     """
 
     attempt_id: int
@@ -46,6 +47,7 @@ class Wait:
     needs_money: bool = False
     silent: bool = False
     passes: bool = True
+    lacks_witness: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,7 @@ class Money:
     """
 
     unchanged: bool = False
+    billed: bool = False  # the bill was read
     unexplained: str | None = None
     booked_at_acceptance: bool | None = None
 
@@ -75,7 +78,8 @@ class Evidence:
 
     ``known`` are attempts of this account whose predictions are known, of any model: those that the reading shows
     (``shown``, by id) and those sent around the lost requests. ``resent`` counts by piece of work how often it was sent
-    again after lost replies, ``watched`` and ``money`` stand by attempt.
+    again after lost replies; ``watched`` and ``money`` stand by attempt. ``shows_unended``: the history was ever
+    seen to show a prediction before it had ended.
     """
 
     known: Sequence[AttemptRow] = ()
@@ -84,6 +88,7 @@ class Evidence:
     names: ModelNames | None = None  # None: every model is shown under its own name
     spelling: Spelling = field(default_factory=Spelling)
     shows_inputs: bool = False
+    shows_unended: bool = False
     watched: Mapping[int, Watched] = field(default_factory=dict)
     resent: Mapping[str, int] = field(default_factory=dict)
     money: Mapping[int, Money] = field(default_factory=dict)
@@ -173,15 +178,27 @@ def _believed(
         return Wait(attempt.id, doubt.reason, silent=True)
     if money is None:
         reason = "the account's bill has not been read yet" if doubt is None else doubt.reason
-        return Wait(attempt.id, reason, needs_money=True, silent=True)
+        return Wait(attempt.id, reason, needs_money=True, silent=True, lacks_witness=doubt is not None)
     if money.unexplained is not None:
         return Wait(attempt.id, money.unexplained, silent=True)
+    # By then, what was taken on has most likely ended, been charged, and shows even where only ended ones do.
+    ended = watched.seconds >= (_CLIP_ENDS if "video" in (attempt.body or {}) else _PICTURE_ENDS) * quiet
     if doubt is not None:
         # Where nothing else was sent, nothing can show; then an unchanged credit speaks for the silence.
         known_late = money.booked_at_acceptance is False
-        watched_long = money.booked_at_acceptance is True or watched.seconds >= _BOOKED_LATE * quiet
-        if not money.unchanged or known_late or not watched_long:
-            return Wait(attempt.id, doubt.reason, silent=True, passes=money.unchanged and not known_late)
+        at_once = money.booked_at_acceptance is True
+        if not money.unchanged or known_late or not (at_once or ended):
+            return Wait(
+                attempt.id,
+                doubt.reason,
+                silent=True,
+                passes=money.unchanged and not known_late,
+                lacks_witness=True,
+            )
+    elif not (evidence.shows_unended or (money.billed and money.booked_at_acceptance) or ended):
+        return Wait(
+            attempt.id, "the account's history may show predictions only when they have ended", silent=True
+        )
     times = evidence.resent.get(attempt.generation_key, 0)
     most = MOST_TIMES_WITH_INPUTS if evidence.shows_inputs else MOST_TIMES_WITHOUT
     if times >= most:

@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import lru_cache
 from typing import Any
 
 MEDIA_KEYS = ("image", "images", "video")
@@ -36,13 +37,14 @@ class Words(Enum):
 class Spelling:
     """What of a model's requests is proven to be shown as it was sent.
 
-    ``longest_prompt`` is a number of characters, 0 where prompts are not proven; ``most_media`` has the largest number
-    of pictures or clips that was shown whole, by input. ``known`` is false where none of our predictions is shown, so
-    that nothing is proven either way.
+    ``longest_prompt`` is a number of characters, 0 where prompts are not proven, and ``signs`` are the kinds of
+    characters in them; ``most_media`` has the largest number of pictures or clips that was shown whole, by input.
+    ``known`` is false where none of our predictions is shown, so that nothing is proven either way.
     """
 
     known: bool = False
     longest_prompt: int = 0
+    signs: frozenset[str] = frozenset()
     settings: frozenset[str] = frozenset()
     most_media: Mapping[str, int] = field(default_factory=dict)
 
@@ -50,6 +52,7 @@ class Spelling:
     def learn(cls, pairs: Iterable[tuple[Mapping[str, Any], Mapping[str, Any] | None]]) -> "Spelling":
         """From what was sent and what is shown of each: one that is shown otherwise outweighs all the others."""
         longest, prompts_differ = 0, False
+        signs: set[str] = set()
         shown_names: set[str] = set()
         differing: set[str] = set()
         most: dict[str, int] = {}
@@ -61,6 +64,7 @@ class Spelling:
             prompt = str(sent.get("prompt", ""))
             prompts_differ |= plain(prompt) != plain(shown["prompt"])
             longest = max(longest, len(prompt))
+            signs |= _signs(prompt)
             for name, value in sent.items():
                 if name in MEDIA_KEYS:
                     count = len(listed(value))
@@ -74,6 +78,7 @@ class Spelling:
         return cls(
             known=known,
             longest_prompt=0 if prompts_differ else longest,
+            signs=frozenset(signs),
             settings=frozenset(shown_names - differing),
             most_media={name: count for name, count in most.items() if name not in differing},
         )
@@ -89,7 +94,8 @@ class Spelling:
         if _MASKS.search(seen) and not _MASKS.search(said):
             return Words.UNCLEAR
         if self.longest_prompt:
-            return Words.OTHER
+            # A sign that no prompt of ours has had may be dropped, or replaced, and leaves the rest as it was.
+            return Words.UNCLEAR if _signs(sent) - self.signs and _much_alike(said, seen) else Words.OTHER
         return Words.UNCLEAR if self.known else Words.UNPROVEN
 
     def tells_setting(self, name: str) -> bool:
@@ -139,6 +145,27 @@ class Whole(Spelling):
     def tells_number(self, name: str, count: int, shown: int) -> bool:
         del name, count, shown
         return True
+
+
+def _signs(text: str) -> frozenset[str]:
+    """The kinds of characters beside plain letters, digits and blanks: ASCII's one by one, others by category."""
+    return frozenset(
+        sign if sign.isascii() else f"{unicodedata.category(sign)}{len(sign.encode('utf-8', 'replace'))}"
+        for sign in set(text)
+        if not (sign.isascii() and (sign.isalnum() or sign == " "))
+    )
+
+
+def _much_alike(one: str, other: str) -> bool:
+    """Whether most words of the one with fewer are in the other as well."""
+    words, others = _words(one), _words(other)
+    fewer = min(len(words), len(others))
+    return fewer == 0 or len(words & others) * 2 >= fewer
+
+
+@lru_cache(maxsize=4096)  # each prompt is compared with many
+def _words(text: str) -> frozenset[str]:
+    return frozenset(re.findall(r"[a-z0-9]+", text))
 
 
 def plain(value: Any) -> str:

@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -114,19 +115,30 @@ async def _post_in_turn(
     bench: Workbench, work: StageWork, attempt: AttemptRow, body: dict[str, object], watch: Stopwatch
 ) -> AttemptRow:
     """Alone of its model, where the account's history could not tell two lost replies apart."""
-    while not bench.echo.shows_inputs(work.model):
-        try:
-            async with bench.lock(f"post {work.model}"):
-                if bench.echo.shows_inputs(work.model):
-                    break
-                bench.stop.check_spending()
-                posted = await _shielded(bench, _post(bench, work, attempt, body, watch, alone=True))
-                await bench.echo.learn_from_new(work.model)
-                return posted
-        except AnotherUnderWay:
-            with watch.step("queue_s"), bench.movement.standing_still(barred=True):
-                await bench.stop.sleep(TURN_SECONDS)
-    return await _shielded(bench, _post(bench, work, attempt, body, watch, alone=False))
+    stands = False
+    with ExitStack() as barred:
+        while not bench.echo.shows_inputs(work.model):
+            await bench.credit.refresh(partial(bench.ask, bench.ledger.now))
+            try:
+                async with bench.lock(f"post {work.model}"):
+                    if bench.echo.shows_inputs(work.model):
+                        break
+                    bench.stop.check_spending()
+                    post = _post(bench, work, attempt, body, watch, alone=True, goes=barred.close)
+                    posted = await _shielded(bench, post)
+                    await bench.echo.learn_from_new(work.model)
+                    return posted
+            except AnotherUnderWay:
+                # From the first time on until it goes: who waits for that other one must see that nobody moves.
+                if not stands:
+                    barred.enter_context(bench.movement.standing_still(barred=True))
+                    stands = True
+                with watch.step("queue_s"):
+                    await bench.stop.sleep(TURN_SECONDS)
+        await bench.credit.refresh(partial(bench.ask, bench.ledger.now))
+        bench.stop.check_spending()
+        post = _post(bench, work, attempt, body, watch, alone=False, goes=barred.close)
+        return await _shielded(bench, post)
 
 
 async def _shielded(bench: Workbench, post: Coroutine[Any, Any, AttemptRow]) -> AttemptRow:
@@ -145,9 +157,11 @@ async def _post(
     watch: Stopwatch,
     *,
     alone: bool,
+    goes: Callable[[], None],
 ) -> AttemptRow:
+    """``goes`` is called when nothing keeps the request back any more."""
     departure = Departure(bench, attempt)
-    credit = await bench.credit.before_request(partial(bench.ask, bench.ledger.now))
+    credit = bench.credit.latest
 
     def intend() -> AttemptRow:
         # In the ledger's thread, for which there may be a queue: the time counts from right before the intent.
@@ -174,6 +188,7 @@ async def _post(
         return intended
 
     intended = await bench.ask(intend)
+    goes()
     watch.attempts += 1
     try:
         with watch.step("submit_s"):
@@ -229,21 +244,26 @@ async def _take_back(bench: Workbench, work: StageWork, attempt: AttemptRow, ref
 async def _reserve(bench: Workbench, work: StageWork, watch: Stopwatch) -> AttemptRow:
     if bench.frozen:
         raise BudgetRefused("--frozen: this would have to be paid for, and nothing may be")
-    while True:
-        try:
-            return await bench.ask(
-                bench.ledger.reserve,
-                work.key,
-                run_id=bench.run_id,
-                owner=bench.owner,
-                estimated=work.estimated,
-                worst_case=worst_case_of(bench, work),
-                quantity=work.measured_quantity,
-                day_cap=bench.settings.day_cap,
-            )
-        except CapReached as error:
-            # Worst cases of work in flight may turn out cheaper; with nothing in flight, nothing will change.
-            if not error.may_pass:
-                raise
-            with watch.step("queue_s"):
-                await bench.stop.sleep(CAP_SECONDS)
+    with ExitStack() as waiting:
+        stands = False
+        while True:
+            try:
+                return await bench.ask(
+                    bench.ledger.reserve,
+                    work.key,
+                    run_id=bench.run_id,
+                    owner=bench.owner,
+                    estimated=work.estimated,
+                    worst_case=worst_case_of(bench, work),
+                    quantity=work.measured_quantity,
+                    day_cap=bench.settings.day_cap,
+                )
+            except CapReached as error:
+                # Worst cases of work in flight may turn out cheaper; with nothing in flight, nothing will change.
+                if not error.may_pass:
+                    raise
+                if not stands:
+                    waiting.enter_context(bench.movement.standing_still())
+                    stands = True
+                with watch.step("queue_s"):
+                    await bench.stop.sleep(CAP_SECONDS)

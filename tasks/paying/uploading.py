@@ -33,9 +33,13 @@ async def forget_uploads(bench: Workbench, work: StageWork) -> None:
         await bench.ask(bench.ledger.forget_upload, _place(bench), item.sha256)
 
 
+def upload_place(origin: str, account: str) -> str:
+    """Where an upload is known: an account may not be able to read what another one has uploaded."""
+    return f"{origin} {account}"
+
+
 def _place(bench: Workbench) -> str:
-    """An account may not be able to read what another one has uploaded."""
-    return f"{bench.origin} {bench.account.account}"
+    return upload_place(bench.origin, bench.account.account)
 
 
 async def _upload(bench: Workbench, item: WorkInput) -> str:

@@ -89,6 +89,8 @@ class PredictionWatch:
         self._history_not_before = float("-inf")
         self._history_useless_until = float("-inf")
         self._history_failures = 0
+        # Whether the history has shown a prediction before it had ended: not every one may.
+        self.history_shows_unended = False
 
     async def wait(
         self,
@@ -267,6 +269,7 @@ class PredictionWatch:
             # Whoever else the page shows is served along with those whose turn it was.
             for waiting in list(self._waiting):
                 shown = found.get(waiting.id)
+                self.history_shows_unended |= shown is not None and not shown[0].ended
                 if shown is None or not (waiting in some or shown[0].ended) or waiting.ended.done():
                     continue
                 waiting.polls += waiting not in some
