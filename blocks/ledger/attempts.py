@@ -127,6 +127,7 @@ class Attempts(Part):
             values = {
                 "state": AttemptState.INTENT,
                 "intent_at": now,
+                "unknown_at": None,
                 "reserved": held,
                 "reserved_at": now if overnight else attempt.reserved_at,
                 "intent_lease": token,
