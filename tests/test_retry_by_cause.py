@@ -358,6 +358,7 @@ class Run:
             "CAMPAIGN_QUIET_SECONDS": "0.3",
             "CAMPAIGN_DEADLINE_SECONDS": "2",
             "CAMPAIGN_PATIENCE_SECONDS": "3",
+            "CAMPAIGN_CHARGED_AT": "acceptance",
         }
         process = direct_campaign.Command(
             self.workplace.folder, environment, self.csv, self.log, budget=self.case.budget

@@ -22,7 +22,7 @@ MOST_TIMES_WITHOUT = 1
 _LOOKS = 2
 # In quiet periods: what is only charged, or only shows, when it has ended is not there before.
 _PICTURE_ENDS = 10
-_CLIP_ENDS = 30
+_CLIP_ENDS = 20
 _TOO_OLD = (
     "its reply was lost, and it is older than the account's history, which could say what became of it; look for it "
     "in the account's bill, then see `campaign reconcile`"
