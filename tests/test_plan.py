@@ -318,6 +318,20 @@ async def test_a_held_composition_leaves_the_edit_alone(place: Place) -> None:
     assert actions == ["cached", "blocked", "blocked"]
 
 
+@pytest.mark.parametrize("state", [AttemptState.INTENT, AttemptState.UNKNOWN])
+async def test_a_request_without_an_answer_is_said_to_be_looked_for_first(
+    place: Place, state: AttemptState
+) -> None:
+    await place.read(CHAIN)
+    place.worker.bring(place.work("a", Stage.EDIT), state)
+    action, reason = told(place.plan())["a edit"]
+    assert action == "generate"
+    assert reason == (
+        f"its request in run {place.worker.run_id} has had no answer: looked for in the account's history first, and "
+        "sent again only where it never arrived"
+    )
+
+
 @pytest.mark.parametrize(
     "state", ["reserved", "intent", "unknown", "submitted", "completed", "failed", "withdrawn"]
 )

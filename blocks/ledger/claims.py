@@ -56,6 +56,11 @@ class Claims(Part):
             begun = _find_attempts(connection, keys, (*_TAKEN_ON, AttemptState.HELD))
         return {key: attempt for key, attempt in begun.items() if attempt.prediction_id is not None}
 
+    def find_unanswered(self, keys: Iterable[str]) -> dict[str, AttemptRow]:
+        """Find the attempts whose request was sent, and of which nobody knows yet what came of it, by key."""
+        with self._database.read() as connection:
+            return _find_attempts(connection, keys, (AttemptState.INTENT, AttemptState.UNKNOWN))
+
     def find_paid_results(self, keys: Iterable[str]) -> dict[str, PaidResult]:
         """Find what was kept once and is not forgotten, by key, whether or not its bytes are on the disk still.
 

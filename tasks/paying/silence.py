@@ -182,17 +182,23 @@ def _believed(
     if money.unexplained is not None:
         return Wait(attempt.id, money.unexplained, silent=True)
     # By then, what was taken on has most likely ended, been charged, and shows even where only ended ones do.
-    ended = watched.seconds >= (_CLIP_ENDS if "video" in (attempt.body or {}) else _PICTURE_ENDS) * quiet
+    lasts = (_CLIP_ENDS if "video" in (attempt.body or {}) else _PICTURE_ENDS) * quiet
+    ended = watched.seconds >= lasts
     if doubt is not None:
         # Where nothing else was sent, nothing can show; then an unchanged credit speaks for the silence.
         known_late = money.booked_at_acceptance is False
         at_once = money.booked_at_acceptance is True
         if not money.unchanged or known_late or not (at_once or ended):
+            passes = money.unchanged and not known_late
+            until = (
+                f"; the account's credit is watched for {lasts:g} s, since it is not known when it is charged "
+                "(CAMPAIGN_CHARGED_AT)"
+            )
             return Wait(
                 attempt.id,
-                doubt.reason,
+                doubt.reason + (until if passes else ""),
                 silent=True,
-                passes=money.unchanged and not known_late,
+                passes=passes,
                 lacks_witness=True,
             )
     elif not (evidence.shows_unended or (money.billed and money.booked_at_acceptance) or ended):

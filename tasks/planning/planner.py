@@ -53,6 +53,7 @@ class _Known:
     lost: Mapping[str, _Lost]
     held: Mapping[str, AttemptRow]
     begun: Mapping[str, AttemptRow]
+    unanswered: Mapping[str, AttemptRow]
     forgotten: frozenset[str]
 
 
@@ -145,7 +146,7 @@ class Planner:
 
     def _look_up(self, keys: Sequence[str]) -> _Known:
         if self._ledger is None:
-            return _Known({}, {}, {}, {}, frozenset())
+            return _Known({}, {}, {}, {}, {}, frozenset())
         ledger = self._ledger
         stored, begun = ledger.find_stored(keys), ledger.find_begun(keys)
         kept = {key: one for key, one in stored.items() if self._has_all(one.assets)}
@@ -158,7 +159,14 @@ class Planner:
         if any(not one.collectable for one in lost.values()):
             others = ledger.others_that_may_have([*lost], self._store_id())
             lost = {key: replace(one, other=others.get(key)) for key, one in lost.items()}
-        return _Known(kept, lost, ledger.find_held(keys), begun, ledger.find_forgotten(keys))
+        return _Known(
+            kept,
+            lost,
+            ledger.find_held(keys),
+            begun,
+            ledger.find_unanswered(keys),
+            ledger.find_forgotten(keys),
+        )
 
     def _store_id(self) -> str:
         """Of a store without a marker, nobody has noted anything."""
@@ -209,6 +217,13 @@ class Planner:
             run = known.begun[key].run_id
             text = f"under way since run {run}: collected, not sent again"
             return "generate", Why(text, (Cause.UNDER_WAY,), run)
+        if key in known.unanswered:
+            run = known.unanswered[key].run_id
+            text = (
+                f"its request in run {run} has had no answer: looked for in the account's history first, and sent "
+                "again only where it never arrived"
+            )
+            return "generate", Why(text, (Cause.UNFINISHED,), run)
         if key in known.forgotten:
             text = "forgotten: paid for once, and dropped by `campaign forget`"
             return "generate", Why(text, (Cause.FORGOTTEN,))
