@@ -169,6 +169,20 @@ def test_it_learns_from_what_it_saw_whole(clock: Clock) -> None:
     assert progress.time_left() == (12.0, 90.0)
 
 
+def test_a_request_without_an_answer_is_at_risk_until_it_certainly_came_to_nothing(clock: Clock) -> None:
+    progress = RunProgress(clock)
+    progress.start({"edit": 2}, planned=56_000, cap=None)
+    for name in "ab":
+        progress.stage_started(name, "edit")
+        progress.stage_reserved(name, "edit", 28_000)
+        progress.stage_in_doubt(name, "edit")
+    progress.stage_ended("a", "edit", Outcome.HELD, 0)
+    assert progress.at_risk == 56_000
+    progress.stage_reserved("b", "edit", 28_000)  # it never arrived, and is sent again
+    progress.stage_ended("b", "edit", Outcome.FAILED, 0)
+    assert progress.at_risk == 28_000
+
+
 @pytest.mark.parametrize(
     ("likely", "late", "said"),
     [

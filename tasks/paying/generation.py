@@ -147,6 +147,8 @@ async def _carry_out(
             day_cap=bench.settings.day_cap,
         )
         if attempt.state in {AttemptState.INTENT, AttemptState.UNKNOWN}:
+            bench.progress.stage_reserved(work.brief, work.stage, attempt.reserved)
+            bench.progress.stage_in_doubt(work.brief, work.stage)
             attempt = await resolve(bench, attempt)
         bench.progress.stage_reserved(work.brief, work.stage, attempt.reserved)
         if attempt.prediction_id is not None:
@@ -185,7 +187,9 @@ async def _carry_out(
 
 async def _found(bench: Workbench, work: StageWork, attempt: AttemptRow) -> AttemptRow:
     """An attempt whose answer was lost, with its prediction's id. Raises RequestLost where it certainly has none."""
+    bench.progress.stage_in_doubt(work.brief, work.stage)
     attempt = await resolve(bench, attempt)
+    bench.progress.stage_reserved(work.brief, work.stage, attempt.reserved)
     if attempt.state is AttemptState.RESERVED:
         raise RequestLost("the service lost the request; it shows no prediction of it, so it is sent again")
     bench.progress.stage_submitted(work.brief, work.stage, found=True)

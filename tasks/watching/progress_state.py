@@ -90,6 +90,11 @@ class RunProgress:
             self._accepted.add((brief, stage))
             self.stages[stage].in_flight.setdefault(brief, self.clock())
 
+    def stage_in_doubt(self, brief: str, stage: str) -> None:
+        """Note that its request has had no answer: it may have been accepted, and be billed."""
+        with self.lock:
+            self._accepted.add((brief, stage))
+
     def stage_settled(self, brief: str, stage: str) -> None:
         """Note that its cost is known, and nothing is held for it any more."""
         with self.lock:
