@@ -7,6 +7,7 @@ that time, was watched for a while by this process's own clock, and where no mon
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cached_property
 
 from blocks.ledger import AttemptRow, AttemptState, Hold, Reply, SendAgain
 from blocks.wavespeed import ClockSkew, Prediction, UnreadableItem
@@ -102,6 +103,11 @@ class Evidence:
 
         Learnt from our own predictions: each was made between its intent and its answer.
         """
+        return self._dating
+
+    @cached_property
+    def _dating(self) -> ClockSkew:
+        # Asked for with each known prediction, while the ledger is locked.
         bounds = [
             (
                 (shown.created_at - (row.submitted_at or row.intent_at)).total_seconds() - row.skew_high,
@@ -127,8 +133,7 @@ class Evidence:
 
 def given_up_at(attempt: AttemptRow) -> datetime:
     """The moment, by the ledger's clock, from which on nobody waited for the request's answer any more."""
-    assert attempt.intent_at is not None  # a state without an id lies behind the intent
-    timed_out = attempt.intent_at + timedelta(seconds=attempt.request_timeout_s or 0.0)
+    timed_out = _timed_out(attempt)
     return timed_out if attempt.unknown_at is None else min(timed_out, attempt.unknown_at)
 
 
